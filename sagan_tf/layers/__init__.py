@@ -1,0 +1,6 @@
+"""Layers written in `keras.ops` alone, for use in any Keras model."""
+
+from sagan_tf.layers.self_attention import SelfAttention
+from sagan_tf.layers.spectral_normalization import SpectralNormalization
+
+__all__ = ["SelfAttention", "SpectralNormalization"]

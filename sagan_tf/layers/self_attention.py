@@ -1,0 +1,244 @@
+import keras
+from keras import ops
+
+from sagan_tf.layers.spectral_normalization import SpectralNormalization
+
+
+@keras.saving.register_keras_serializable(package="sagan_tf")
+class SelfAttention(keras.layers.Layer):
+    """Self-attention over the positions of a feature map, as in SAGAN.
+
+    With `x` the map's `N = H * W` positions of `C` channels, and `Wf`, `Wg`,
+    `Wh` 1x1 convolutions that give queries, keys and values:
+
+    1. `query = Wf x`, of `C / key_reduction` channels;
+       `key = pool(Wg x)`, likewise;
+       `value = pool(Wh x)`, of `C / value_reduction` channels.
+    2. `scores = softmax(query key')`: how much each of the `N` positions looks at
+       each of the `M = N / pool_size**2` key positions. There is no `1/sqrt(d)`.
+    3. `output = gamma * Wv(scores value) + x`.
+
+    `gamma` is a learned scalar that starts at 0, so a new layer is the identity.
+    The softmax is computed in float32 under every dtype policy. `gamma` is a
+    float32 variable.
+
+    Args:
+        key_reduction: Positive integer; queries and keys have
+            `C // key_reduction` channels.
+        value_reduction: Positive integer; values have `C // value_reduction`
+            channels. Above 1 it needs `use_output_projection`.
+        pool_size: Positive integer; keys and values are max-pooled by this
+            factor in height and width. The paper's own code uses 2.
+        use_output_projection: Boolean, whether a 1x1 convolution `Wv` brings the
+            attended values back to `C` channels.
+        use_bias: Boolean, whether the 1x1 convolutions have biases.
+        spectral_normalization: Boolean, whether the 1x1 convolutions are wrapped
+            in `SpectralNormalization`.
+        normalize_over: `"keys"`, as in the paper: each query's scores sum to 1;
+            or `"queries"`: each key's do, which a known port does.
+        kernel_initializer: Initializer of the kernels. Each convolution gets its
+            own copy, with its own seed.
+        bias_initializer: Initializer of the biases, likewise.
+
+    Call arguments:
+        inputs: Feature map, float `[batch, height, width, channels]`. It need not
+            be square.
+        return_attention_scores: Boolean, whether to return the scores too.
+        training: Boolean, passed on to `SpectralNormalization`.
+
+    Output: a map of the inputs' shape and the layer's compute dtype; with
+    `return_attention_scores=True` a pair of it and the scores, float32
+    `[batch, N, M]`, positions in row-major order.
+
+    Raises:
+        ValueError: if the channels are too few for a reduction, or the map's
+            height or width is not a multiple of `pool_size`.
+
+    Reference:
+        [Zhang et al., 2018](https://arxiv.org/abs/1805.08318), equations 1 to 3.
+    """
+
+    def __init__(
+        self,
+        key_reduction=8,
+        value_reduction=1,
+        pool_size=1,
+        use_output_projection=False,
+        use_bias=True,
+        spectral_normalization=False,
+        normalize_over="keys",
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        for name, value in (
+            ("key_reduction", key_reduction),
+            ("value_reduction", value_reduction),
+            ("pool_size", pool_size),
+        ):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(
+                    f"`{name}` must be a positive integer. Received: {name}={value}"
+                )
+        if value_reduction > 1 and not use_output_projection:
+            raise ValueError(
+                "With `value_reduction` above 1 the values have fewer channels than "
+                "the inputs they are added to: set `use_output_projection=True`. "
+                f"Received: value_reduction={value_reduction}"
+            )
+        if normalize_over not in ("keys", "queries"):
+            raise ValueError(
+                '`normalize_over` must be "keys" or "queries". '
+                f"Received: normalize_over={normalize_over}"
+            )
+        self.key_reduction = key_reduction
+        self.value_reduction = value_reduction
+        self.pool_size = pool_size
+        self.use_output_projection = use_output_projection
+        self.use_bias = use_bias
+        self.spectral_normalization = spectral_normalization
+        self.normalize_over = normalize_over
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+
+    def build(self, input_shape):
+        self._check_input_shape(input_shape)
+        channels = input_shape[-1]
+        key_channels = channels // self.key_reduction
+        value_channels = channels // self.value_reduction
+        self.query = self._convolution("query", 0, key_channels)
+        self.key = self._convolution("key", 1, key_channels)
+        self.value = self._convolution("value", 2, value_channels)
+        for convolution in (self.query, self.key, self.value):
+            convolution.build(input_shape)
+        self.output_projection = None
+        if self.use_output_projection:
+            self.output_projection = self._convolution("output_projection", 3, channels)
+            self.output_projection.build((*input_shape[:-1], value_channels))
+        self.gamma = self.add_weight(
+            name="gamma",
+            shape=(),
+            initializer="zeros",
+            dtype="float32",
+            autocast=False,
+        )
+
+    def call(self, inputs, return_attention_scores=False, training=False):
+        query = self._flatten(self._apply(self.query, inputs, training))
+        key = self._flatten(self._pool(self._apply(self.key, inputs, training)))
+        value = self._flatten(self._pool(self._apply(self.value, inputs, training)))
+
+        # [B, N, C/8] x [B, C/8, M] -> [B, N, M]
+        logits = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
+        axis = -1 if self.normalize_over == "keys" else -2
+        scores = ops.softmax(ops.cast(logits, "float32"), axis=axis)
+        # [B, N, M] x [B, M, C/v] -> [B, N, C/v]
+        attended = ops.matmul(ops.cast(scores, self.compute_dtype), value)
+        attended = ops.reshape(attended, (*ops.shape(inputs)[:-1], attended.shape[-1]))
+        if self.output_projection is not None:
+            attended = self._apply(self.output_projection, attended, training)
+
+        # In float32, so that neither gamma nor its gradient, a sum over the whole
+        # batch, is rounded.
+        outputs = self.gamma * ops.cast(attended, "float32") + ops.cast(
+            inputs, "float32"
+        )
+        outputs = ops.cast(outputs, self.compute_dtype)
+        return (outputs, scores) if return_attention_scores else outputs
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+    def compute_output_spec(
+        self, inputs, return_attention_scores=False, training=False
+    ):
+        outputs = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+        if not return_attention_scores:
+            return outputs
+        batch, height, width, _ = inputs.shape
+        known = height is not None and width is not None
+        queries = height * width if known else None
+        keys = queries // self.pool_size**2 if known else None
+        scores = keras.KerasTensor((batch, queries, keys), dtype="float32")
+        return outputs, scores
+
+    def get_config(self):
+        serialize = keras.initializers.serialize
+        return {
+            **super().get_config(),
+            "key_reduction": self.key_reduction,
+            "value_reduction": self.value_reduction,
+            "pool_size": self.pool_size,
+            "use_output_projection": self.use_output_projection,
+            "use_bias": self.use_bias,
+            "spectral_normalization": self.spectral_normalization,
+            "normalize_over": self.normalize_over,
+            "kernel_initializer": serialize(self.kernel_initializer),
+            "bias_initializer": serialize(self.bias_initializer),
+        }
+
+    def _convolution(self, name, index, filters):
+        convolution = keras.layers.Conv2D(
+            filters,
+            kernel_size=1,
+            use_bias=self.use_bias,
+            kernel_initializer=_copy_initializer(self.kernel_initializer, index),
+            bias_initializer=_copy_initializer(self.bias_initializer, index),
+            data_format="channels_last",
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        if not self.spectral_normalization:
+            return convolution
+        return SpectralNormalization(convolution, name=f"{name}_sn")
+
+    def _apply(self, convolution, inputs, training):
+        if self.spectral_normalization:
+            return convolution(inputs, training=training)
+        return convolution(inputs)
+
+    def _pool(self, features):
+        if self.pool_size == 1:
+            return features
+        return ops.max_pool(
+            features, self.pool_size, self.pool_size, data_format="channels_last"
+        )
+
+    def _flatten(self, features):
+        # [B, H, W, C] -> [B, N, C]
+        return ops.reshape(features, (ops.shape(features)[0], -1, features.shape[-1]))
+
+    def _check_input_shape(self, input_shape):
+        if len(input_shape) != 4 or input_shape[-1] is None:
+            raise ValueError(
+                "`SelfAttention` takes a feature map [batch, height, width, channels] "
+                "with a known number of channels. "
+                f"Received: input_shape={tuple(input_shape)}"
+            )
+        _, height, width, channels = input_shape
+        for name in ("key_reduction", "value_reduction"):
+            if channels < getattr(self, name):
+                raise ValueError(
+                    f"`SelfAttention` with {name}={getattr(self, name)} needs at least "
+                    "that many channels. "
+                    f"Received: input_shape={tuple(input_shape)}"
+                )
+        for size in (height, width):
+            if size is not None and size % self.pool_size:
+                raise ValueError(
+                    "The map's height and width must be multiples of "
+                    f"pool_size={self.pool_size}. "
+                    f"Received: input_shape={tuple(input_shape)}"
+                )
+
+
+def _copy_initializer(initializer, index):
+    """A copy whose seed, where the caller gave one, is its own: two convolutions
+    of one shape and one seed would start, and stay, equal."""
+    if not isinstance(initializer, keras.initializers.Initializer):
+        return initializer
+    config = initializer.get_config()
+    if isinstance(config.get("seed"), int):
+        config["seed"] += index
+    return type(initializer).from_config(config)

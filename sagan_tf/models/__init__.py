@@ -1,0 +1,6 @@
+"""The networks, and the model that trains them."""
+
+from sagan_tf.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from sagan_tf.models.sagan import SAGAN
+
+__all__ = ["SAGAN", "DCGANDiscriminator", "DCGANGenerator"]
