@@ -134,7 +134,9 @@ class DCGANGenerator(keras.Model):
         if not self.spectral_normalization:
             return convolution
         return SpectralNormalization(
-            convolution, axis=-2 if self.spectral_norm_axis == "output" else -1
+            convolution,
+            axis=-2 if self.spectral_norm_axis == "output" else -1,
+            name=f"sn_{resolution}x{resolution}",
         )
 
 
@@ -190,7 +192,9 @@ class DCGANDiscriminator(keras.Model):
         while resolution >= SMALLEST_MAP:
             convolution = _convolution(inputs, outputs, "same", self.dtype_policy)
             if spectral_normalization:
-                convolution = SpectralNormalization(convolution)
+                convolution = SpectralNormalization(
+                    convolution, name=f"sn_{resolution}x{resolution}"
+                )
             self.stack.append(convolution)
             self.stack.append(
                 keras.layers.LeakyReLU(negative_slope=0.1, dtype=self.dtype_policy)

@@ -60,6 +60,7 @@ class SAGAN(keras.Model):
         # Built here, before any traced step: optimizers and a distribution strategy
         # both need the variables to be there.
         self.build()
+        self.ema_generator.set_weights(self.generator.get_weights())
 
     def build(self, input_shape=None):
         image_shape = (
@@ -72,7 +73,6 @@ class SAGAN(keras.Model):
                 generator.build((None, generator.latent_dim))
         if not self.discriminator.built:
             self.discriminator.build((None, *image_shape))
-        self.ema_generator.set_weights(self.generator.get_weights())
         self.built = True
 
     def compile(

@@ -1,0 +1,256 @@
+"""The settings of a run: one frozen dataclass, its flags, its file."""
+
+import dataclasses
+import difflib
+import importlib.util
+import json
+import typing
+from pathlib import Path
+
+from absl import flags
+
+from sagan_tf.errors import UserError
+
+# Where things are and how long to train, as against what is trained: these may
+# change when a run goes on.
+CHANGEABLE = ("steps", "data_dir", "workdir")
+
+
+def _setting(default, text):
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything that decides what a run computes, and where it is kept.
+
+    Each field is a flag of `train.py`; its meaning is in the flag's help text. The
+    defaults are the 64 px seed's (`configs/celeb_a.py`).
+    """
+
+    dataset: str = _setting(
+        "digits",
+        '"digits" (built in), "folder" (of images, in data_dir), or the name of a '
+        "TensorFlow Datasets image set.",
+    )
+    data_dir: str | None = _setting(
+        None, "The folder of images, or where TensorFlow Datasets are kept."
+    )
+    workdir: str | None = _setting(
+        None, "Folder of the run; by default runs/ and the preset's name."
+    )
+    split: str = _setting("train", "Split of the TensorFlow Datasets set.")
+    crop_size: int | None = _setting(
+        None, "Side in pixels of a centre crop made before resizing; none by default."
+    )
+    image_size: int = _setting(64, "Side of the images in pixels: 32, 64, 128 or 256.")
+    channels: int = _setting(3, "Image channels: 1, 3 or 4.")
+
+    width: int = _setting(64, "Channels of each network's largest map.")
+    latent_dim: int = _setting(128, "Length of a latent vector.")
+    generator_attention_resolutions: tuple[int, ...] = _setting(
+        (16, 32), "Resolutions with self-attention in the generator."
+    )
+    discriminator_attention_resolutions: tuple[int, ...] = _setting(
+        (8, 4), "Resolutions with self-attention in the discriminator."
+    )
+    generator_spectral_normalization: bool = _setting(
+        True, "Spectral normalization in the generator."
+    )
+    discriminator_spectral_normalization: bool = _setting(
+        True, "Spectral normalization in the discriminator."
+    )
+    spectral_norm_axis: str = _setting(
+        "output",
+        "Kernel axis over which transposed convolutions are normalized: output, or "
+        "input as in checkpoints of the PyTorch seed.",
+    )
+
+    batch_size: int = _setting(64, "Images in a batch, over all devices.")
+    steps: int = _setting(1_000_000, "Generator updates in all.")
+    loss: str = _setting("hinge", "hinge, non_saturating, lsgan or wgan.")
+    discriminator_steps: int = _setting(1, "Discriminator updates a step.")
+    generator_learning_rate: float = _setting(1e-4, "Adam's rate, generator.")
+    discriminator_learning_rate: float = _setting(4e-4, "Adam's rate, discriminator.")
+    beta_1: float = _setting(0.0, "Adam's beta_1, both networks.")
+    beta_2: float = _setting(0.9, "Adam's beta_2, both networks.")
+    adam_epsilon: float = _setting(1e-8, "Adam's epsilon, both networks.")
+    ema_decay: float = _setting(
+        0.999, "Decay of the generator's moving average, which samples are drawn from."
+    )
+    precision: str = _setting(
+        "float32", "float32, or mixed_bfloat16 for half-precision arithmetic."
+    )
+    jit_compile: bool = _setting(False, "Compile the training step with XLA.")
+    seed: int = _setting(0, "Seed of weights, latents and the order of the data.")
+
+    log_interval: int = _setting(50, "Steps between rows of logs/metrics.csv.")
+    sample_interval: int = _setting(500, "Steps between grids in samples/.")
+    checkpoint_interval: int = _setting(500, "Steps between checkpoints.")
+    num_samples: int = _setting(64, "Images in a grid.")
+
+    def __post_init__(self):
+        # Python files and JSON both may give lists.
+        for name in ("generator", "discriminator"):
+            name += "_attention_resolutions"
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        positive = (
+            *("image_size", "width", "latent_dim", "batch_size", "steps"),
+            *("discriminator_steps", "log_interval", "sample_interval"),
+            *("checkpoint_interval", "num_samples"),
+        )
+        for name in positive:
+            if getattr(self, name) < 1:
+                raise UserError(
+                    f"--{name} must be at least 1. Received: {getattr(self, name)}"
+                )
+        if self.crop_size is not None and self.crop_size < 1:
+            raise UserError(
+                f"--crop_size must be at least 1. Received: {self.crop_size}"
+            )
+        if self.precision not in ("float32", "mixed_bfloat16"):
+            raise UserError(
+                "--precision must be float32 or mixed_bfloat16. "
+                f"Received: {self.precision}"
+            )
+
+    def to_json(self):
+        """The settings as JSON text, all but the place of the run itself."""
+        values = dataclasses.asdict(self)
+        del values["workdir"]
+        return json.dumps(values, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text, workdir):
+        """The settings that `to_json` wrote, for the run in `workdir`."""
+        values = json.loads(text)
+        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
+        if unknown:
+            raise UserError(
+                f"{workdir}/config.json has settings this version does not know: "
+                f"{', '.join(sorted(unknown))}"
+            )
+        return cls(**values, workdir=str(workdir))
+
+    def differences(self, other):
+        """Lists, as text, the settings in which two configs may not differ."""
+        return [
+            f"{field.name}: {getattr(self, field.name)} -> {getattr(other, field.name)}"
+            for field in dataclasses.fields(self)
+            if field.name not in CHANGEABLE
+            and getattr(self, field.name) != getattr(other, field.name)
+        ]
+
+
+def define_flags():
+    """Defines one absl flag a field of `Config`, unset by default.
+
+    An unset flag leaves a preset's value alone.
+    """
+    for field in dataclasses.fields(Config):
+        name, text = field.name, field.metadata["help"]
+        kinds = typing.get_args(field.type) or (field.type,)
+        if bool in kinds:
+            flags.DEFINE_bool(name, None, text)
+        elif int in kinds and Ellipsis not in kinds:
+            flags.DEFINE_integer(name, None, text)
+        elif float in kinds:
+            flags.DEFINE_float(name, None, text)
+        elif int in kinds:
+            flags.DEFINE_list(name, None, f"{text} Comma-separated.")
+        else:
+            flags.DEFINE_string(name, None, text)
+
+
+def config_from_flags(configs_dir, flag_values=None):
+    """Builds a run's config: preset or saved run, with the flags' values over it.
+
+    Args:
+        configs_dir: Folder of the presets, `NAME.py` with `get_config()`.
+        flag_values: Parsed flags; by default absl's own.
+
+    Returns:
+        A `Config` with `workdir` set.
+
+    Raises:
+        UserError: if there is no such preset, or a value is wrong.
+    """
+    given = flag_values or flags.FLAGS
+    overrides = {
+        field.name: given[field.name].value
+        for field in dataclasses.fields(Config)
+        if given[field.name].value is not None
+    }
+    for name, value in overrides.items():
+        if name.endswith("_resolutions"):
+            overrides[name] = _parse_integers(name, value)
+
+    saved = Path(overrides.get("workdir") or "") / "config.json"
+    if given["config"].value:
+        config = load_preset(given["config"].value)
+        name = Path(given["config"].value).stem
+    elif "dataset" in overrides or not ("workdir" in overrides and saved.exists()):
+        name = overrides.pop("dataset", "digits")
+        config = _find_preset(Path(configs_dir), name)
+    else:
+        config, name = load_config(overrides["workdir"]), None
+    overrides.setdefault("workdir", f"runs/{name}")
+    return dataclasses.replace(config, **overrides)
+
+
+def load_config(workdir):
+    """Reads the config of the run in `workdir`.
+
+    Raises:
+        UserError: if there is no run.
+    """
+    path = Path(workdir) / "config.json"
+    if not path.exists():
+        raise UserError(
+            f"There is no run in {workdir}: {path} is missing. "
+            "Train one with: python train.py"
+        )
+    return Config.from_json(path.read_text(), workdir)
+
+
+def load_preset(path):
+    """Returns what `get_config()` of the Python file `path` gives.
+
+    Raises:
+        UserError: if the file is missing or has no `get_config`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"There is no config file {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+        raise UserError(f"{path} has no function get_config()")
+    return module.get_config()
+
+
+def _find_preset(configs_dir, name):
+    path = configs_dir / f"{name}.py"
+    if path.exists():
+        return load_preset(path)
+    import tensorflow_datasets as tfds
+
+    if name in tfds.list_builders(with_community_datasets=False):
+        return Config(dataset=name)
+    presets = sorted(preset.stem for preset in configs_dir.glob("*.py"))
+    close = difflib.get_close_matches(name, presets + tfds.list_builders(), n=1)
+    hint = f"Did you mean {close[0]}? " if close else ""
+    raise UserError(
+        f"There is no dataset {name!r}. {hint}Presets: {', '.join(presets)}; "
+        "any image set of TensorFlow Datasets; or --dataset=folder --data_dir=DIR"
+    )
+
+
+def _parse_integers(name, values):
+    try:
+        return tuple(int(value) for value in values if value.strip())
+    except ValueError:
+        raise UserError(
+            f"--{name} takes numbers, such as 16,32. Received: {','.join(values)}"
+        ) from None

@@ -1,0 +1,213 @@
+"""Where images come from: a TensorFlow Datasets name, a folder, built-in digits."""
+
+import io
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from absl import logging
+from PIL import Image, UnidentifiedImageError
+from tqdm import tqdm
+
+from sagan_tf.data.preprocessing import prepare_image
+from sagan_tf.errors import UserError
+
+IMAGE_SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+
+
+class Picture(NamedTuple):
+    """An image that is not yet decoded.
+
+    Attributes:
+        name: What to call it in a message.
+        open: Function without arguments that gives a `PIL.Image.Image`.
+        label: Integer class, or -1.
+    """
+
+    name: str
+    open: Callable
+    label: int
+
+
+def load_images(config):
+    """Loads a data set at its training size.
+
+    Pictures that cannot be read are skipped, counted and named in a warning.
+
+    Args:
+        config: `Config`.
+
+    Returns:
+        Images, uint8 `[N, image_size, image_size, channels]`, and labels, int32
+        `[N]`, -1 where the set has none.
+
+    Raises:
+        UserError: if the set is not there, or holds no readable image.
+    """
+    count, pictures = _find_pictures(config)
+    shape = (count, config.image_size, config.image_size, config.channels)
+    images = np.empty(shape, np.uint8)
+    labels = np.empty(count, np.int32)
+
+    def prepare(picture):
+        try:
+            return prepare_image(
+                picture.open(), config.image_size, config.channels, config.crop_size
+            )
+        except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:
+            return f"{picture.name} ({error})"
+
+    kept, unreadable = 0, []
+    progress = tqdm(
+        _in_threads(prepare, pictures),
+        total=count,
+        desc=f"Loading {config.dataset}",
+        unit=" images",
+        delay=2,
+        leave=False,
+    )
+    for picture, result in progress:
+        if isinstance(result, str):
+            unreadable.append(result)
+            continue
+        images[kept], labels[kept] = result, picture.label
+        kept += 1
+    if unreadable:
+        shown = "; ".join(unreadable[:10])
+        more = f"; and {len(unreadable) - 10} more" if len(unreadable) > 10 else ""
+        logging.warning("Skipped %d unreadable: %s%s", len(unreadable), shown, more)
+    if not kept:
+        raise UserError(f"None of the {count} images of {config.dataset} can be read")
+    return images[:kept], labels[:kept]
+
+
+def _find_pictures(config):
+    """The number of a data set's pictures, and an iterable of them."""
+    if config.dataset == "digits":
+        return _digits()
+    if config.dataset == "folder":
+        return _folder(config.data_dir)
+    return _tfds(config.dataset, config.split, config.data_dir)
+
+
+def _digits():
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    # 8x8, in 0..16.
+    images = np.uint8(np.round(digits.images * (255 / 16)))
+    pictures = (
+        Picture(f"digit {i}", lambda image=image: Image.fromarray(image), int(label))
+        for i, (image, label) in enumerate(zip(images, digits.target, strict=True))
+    )
+    return len(images), pictures
+
+
+def _folder(data_dir):
+    if data_dir is None:
+        raise UserError("--dataset=folder needs --data_dir=DIR, the folder of images")
+    root = Path(data_dir)
+    if not root.is_dir():
+        raise UserError(f"--data_dir={data_dir} is not a folder")
+    paths = sorted(
+        path
+        for path in root.rglob("*")
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+    )
+    if not paths:
+        raise UserError(
+            f"There are no images in {data_dir}. Looked for "
+            f"{' '.join(sorted(IMAGE_SUFFIXES))}, there and in its sub-folders"
+        )
+    # One sub-folder a class; pictures beside the sub-folders have none.
+    classes = sorted({path.relative_to(root).parts[0] for path in paths} - {
+        path.name for path in paths if path.parent == root
+    })
+    labels = {name: label for label, name in enumerate(classes)}
+
+    def label(path):
+        return -1 if path.parent == root else labels[path.relative_to(root).parts[0]]
+
+    pictures = (
+        Picture(str(path), lambda path=path: Image.open(path), label(path))
+        for path in paths
+    )
+    return len(paths), pictures
+
+
+def _tfds(name, split, data_dir):
+    # Slow to import, and needed here alone.
+    import tensorflow_datasets as tfds
+
+    where = data_dir or "~/tensorflow_datasets"
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except tfds.core.DatasetNotFoundError:
+        raise UserError(f"TensorFlow Datasets has no set named {name!r}") from None
+    features = builder.info.features
+    if "image" not in features or not isinstance(
+        features["image"], tfds.features.Image
+    ):
+        raise UserError(f"The TensorFlow Datasets set {name!r} has no single image")
+    try:
+        builder.download_and_prepare()
+    # Whatever a download can end with (no network, a quota page in place of an
+    # archive, a full disk), the user needs the one line that follows.
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else error
+        raise UserError(
+            f"{name} is not in {where} and could not be downloaded "
+            f"({type(error).__name__}: {reason:.200}). Give --data_dir=DIR where it is "
+            "prepared, or unpack its images and use --dataset=folder --data_dir=DIR"
+        ) from error
+    if split not in builder.info.splits:
+        raise UserError(
+            f"{name} has no split {split!r}, only {', '.join(builder.info.splits)}"
+        )
+    has_label = "label" in features and isinstance(
+        features["label"], tfds.features.ClassLabel
+    )
+    wanted = {"image", "label"} if has_label else {"image"}
+    examples = builder.as_dataset(
+        split=split,
+        shuffle_files=False,
+        # The other features (CelebA has 45) would cost more to read than the image.
+        decoders=tfds.decode.PartialDecoding(
+            wanted, decoders={"image": tfds.decode.SkipDecoding()}
+        ),
+    ).batch(256)
+
+    def pictures():
+        places = itertools.count()
+        for batch in examples.as_numpy_iterator():
+            labels = batch.get("label", itertools.repeat(-1))
+            for encoded, label in zip(batch["image"], labels, strict=False):
+                yield Picture(
+                    f"{name} {split} {next(places)}",
+                    lambda encoded=encoded: Image.open(io.BytesIO(encoded)),
+                    int(label),
+                )
+
+    return builder.info.splits[split].num_examples, pictures()
+
+
+def _in_threads(function, items, chunk=64):
+    """Yields (item, function(item)) in order, a few chunks of items in memory."""
+    items = iter(items)
+    workers = os.cpu_count()
+
+    def work(batch):
+        return [(item, function(item)) for item in batch]
+
+    with ThreadPoolExecutor(workers) as pool:
+        while waiting := list(itertools.islice(items, chunk * workers)):
+            batches = [waiting[i : i + chunk] for i in range(0, len(waiting), chunk)]
+            for results in pool.map(work, batches):
+                yield from results

@@ -1,0 +1,67 @@
+import os
+import shutil
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from sagan_tf.models.sagan import sample_latents, to_uint8
+
+
+def export_saved_model(model, path):
+    """Writes the averaged generator as a SavedModel with named signatures.
+
+    - `serving_default`(latents float32 `[B, latent_dim]`) gives `images` float32
+      `[B, S, S, C]` in `[-1, 1]`.
+    - `sample`(num_images int32 `[]`, seed int32 `[]`, truncation float32 `[]`) gives
+      `images` uint8: those of `SAGAN.generate`.
+    - `attention`(latents) gives `images` and one map a block, such as
+      `attention_16x16` float32 `[B, N, M]`.
+
+    It is loaded by `tf.saved_model.load`, or a TensorFlow server, without this
+    package and without Keras. An earlier export at `path` is replaced.
+
+    Args:
+        model: `SAGAN`.
+        path: Folder to write.
+
+    Returns:
+        The path.
+    """
+    generator = model.ema_generator
+    latents_spec = tf.TensorSpec([None, generator.latent_dim], tf.float32, "latents")
+
+    def serve(latents):
+        return {"images": generator(latents, training=False)}
+
+    def sample(num_images, seed, truncation):
+        latents = sample_latents(num_images, generator.latent_dim, seed, truncation)
+        return {"images": to_uint8(generator(latents, training=False))}
+
+    def attention(latents):
+        images, scores = generator(
+            latents, training=False, return_attention_scores=True
+        )
+        return {"images": images, **scores}
+
+    archive = keras.export.ExportArchive()
+    archive.track(generator)
+    archive.add_endpoint("serving_default", serve, [latents_spec])
+    archive.add_endpoint(
+        "sample",
+        sample,
+        [
+            tf.TensorSpec([], tf.int32, "num_images"),
+            tf.TensorSpec([], tf.int32, "seed"),
+            tf.TensorSpec([], tf.float32, "truncation"),
+        ],
+    )
+    archive.add_endpoint("attention", attention, [latents_spec])
+
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    archive.write_out(str(partial), verbose=False)
+    shutil.rmtree(path, ignore_errors=True)
+    os.replace(partial, path)
+    return path

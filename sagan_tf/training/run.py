@@ -1,0 +1,95 @@
+"""The only place that knows the order of things in a training run."""
+
+import os
+from pathlib import Path
+
+from sagan_tf.config import load_config
+from sagan_tf.data import make_dataset
+from sagan_tf.errors import UserError
+from sagan_tf.export.saved_model import export_saved_model
+from sagan_tf.models.builders import build_sagan
+from sagan_tf.training import callbacks
+from sagan_tf.training.checkpoints import Checkpoints
+from sagan_tf.training.distribution import describe_devices, make_strategy
+
+
+def run(config):
+    """Trains a model, or goes on training it, and exports it.
+
+    Args:
+        config: `Config` with a `workdir`. Where the workdir holds a run, training
+            goes on from its last checkpoint.
+
+    Raises:
+        UserError: if the settings cannot be had, differ from those of the run in
+            the workdir, or the data are not there. Nothing is written then.
+    """
+    workdir = Path(config.workdir)
+    _check_same_settings(config, workdir)
+
+    with make_strategy().scope():
+        model = build_sagan(config)
+    checkpoints = Checkpoints(workdir, model)
+    step = checkpoints.restore()
+    if step >= config.steps:
+        print(f"{workdir} is at step {step} already. Raise --steps to go on.")
+    else:
+        dataset = make_dataset(config, start_step=step)
+        _write_config(config, workdir)
+        print(f"{'Going on from step ' + str(step) if step else 'Training'} in {workdir}"
+              f" on {describe_devices()}, {config.precision}")
+        _fit(model, dataset, config, checkpoints, config.steps - step)
+
+    grid = callbacks.write_sample_grid(config, model, int(model.step))
+    saved_model = export_saved_model(model, workdir / "export" / "saved_model")
+    print(f"Images:     {grid}")
+    print(f"SavedModel: {saved_model}")
+    print(f"Metrics:    {workdir / 'logs' / 'metrics.csv'}")
+    print(f"More:       python -m sagan_tf sample --workdir={workdir}")
+
+
+def _fit(model, dataset, config, checkpoints, steps):
+    bar = callbacks.ProgressBar(config)
+    try:
+        model.fit(
+            dataset,
+            steps_per_epoch=steps,
+            verbose=0,
+            shuffle=False,
+            # In this order: what a checkpoint stands for is written before it.
+            callbacks=[
+                callbacks.NonFiniteGuard(),
+                bar,
+                callbacks.MetricsLog(config),
+                callbacks.SampleGrid(config),
+                callbacks.SaveCheckpoint(config, checkpoints),
+            ],
+        )
+    except KeyboardInterrupt:
+        checkpoints.save()
+        bar.close()
+        raise UserError(
+            f"Stopped at step {int(model.step)}, which is saved: the same command "
+            "goes on from there"
+        ) from None
+    finally:
+        bar.close()
+    checkpoints.save()
+
+
+def _check_same_settings(config, workdir):
+    if not (workdir / "config.json").exists():
+        return
+    differences = load_config(workdir).differences(config)
+    if differences:
+        raise UserError(
+            f"{workdir} holds a run with other settings: {'; '.join(differences)}. "
+            "Leave them as they were, or give another --workdir"
+        )
+
+
+def _write_config(config, workdir):
+    workdir.mkdir(parents=True, exist_ok=True)
+    partial = workdir / "config.json.partial"
+    partial.write_text(config.to_json())
+    os.replace(partial, workdir / "config.json")
