@@ -5,9 +5,7 @@ from pathlib import Path
 from absl import flags
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
-_FORMAT = flags.DEFINE_enum(
-    "format", "saved_model", ["saved_model"], "What to write."
-)
+_FORMAT = flags.DEFINE_enum("format", "saved_model", ["saved_model"], "What to write.")
 
 
 def run():

@@ -9,9 +9,7 @@ from PIL import Image
 from sagan_tf.errors import UserError
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
-_NUM_IMAGES = flags.DEFINE_integer(
-    "num_images", 64, "How many images.", lower_bound=1
-)
+_NUM_IMAGES = flags.DEFINE_integer("num_images", 64, "How many images.", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the latents.")
 _TRUNCATION = flags.DEFINE_float(
     "truncation", 1.0, "What latents are multiplied by; below 1, safer and more alike."
@@ -35,8 +33,7 @@ def run():
     output = Path(_OUTPUT.value or default)
     if output.suffix not in (".png", ".npz", ""):
         raise UserError(
-            "--output takes FILE.png, FILE.npz or a folder. "
-            f"Received: {_OUTPUT.value}"
+            f"--output takes FILE.png, FILE.npz or a folder. Received: {_OUTPUT.value}"
         )
     trained = load_run(workdir)
     images = trained.generate(_NUM_IMAGES.value, _SEED.value, _TRUNCATION.value)

@@ -127,9 +127,10 @@ def _folder(data_dir):
             f"{' '.join(sorted(IMAGE_SUFFIXES))}, there and in its sub-folders"
         )
     # One sub-folder a class; pictures beside the sub-folders have none.
-    classes = sorted({path.relative_to(root).parts[0] for path in paths} - {
-        path.name for path in paths if path.parent == root
-    })
+    classes = sorted(
+        {path.relative_to(root).parts[0] for path in paths}
+        - {path.name for path in paths if path.parent == root}
+    )
     labels = {name: label for label, name in enumerate(classes)}
 
     def label(path):

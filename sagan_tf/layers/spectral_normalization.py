@@ -161,7 +161,9 @@ class SpectralNormalization(keras.layers.Wrapper):
                 f"{tuple(kernel.shape)}. Received: axis={self.axis}"
             )
         known = (kernel, getattr(self.layer, "bias", None))
-        others = [w.path for w in self.layer.variables if not any(w is k for k in known)]
+        others = [
+            w.path for w in self.layer.variables if not any(w is k for k in known)
+        ]
         if others:
             raise ValueError(
                 "`SpectralNormalization` can wrap only a layer whose variables are a "

@@ -94,7 +94,9 @@ class MetricsLog(StepCallback):
         rows = []
         if self._path.exists():
             with open(self._path, newline="") as file:
-                rows = [row for row in csv.DictReader(file) if _is_before(row, self._step)]
+                rows = [
+                    row for row in csv.DictReader(file) if _is_before(row, self._step)
+                ]
         columns = ["step", "images_per_second", *self._measure({})]
         columns[2:2] = [metric.name for metric in self.model.metrics]
         self._file = open(self._path, "w", newline="")

@@ -36,8 +36,10 @@ def run(config):
     else:
         dataset = make_dataset(config, start_step=step)
         _write_config(config, workdir)
-        print(f"{'Going on from step ' + str(step) if step else 'Training'} in {workdir}"
-              f" on {describe_devices()}, {config.precision}")
+        print(
+            f"{'Going on from step ' + str(step) if step else 'Training'} in {workdir}"
+            f" on {describe_devices()}, {config.precision}"
+        )
         _fit(model, dataset, config, checkpoints, config.steps - step)
 
     grid = callbacks.write_sample_grid(config, model, int(model.step))

@@ -1,0 +1,211 @@
+"""The command as a user types it, in processes of its own."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from sagan_tf import load_run
+
+REPOSITORY = Path(__file__).parents[1]
+TINY = (
+    *("--width=8", "--batch_size=8", "--steps=12", "--num_samples=4"),
+    *("--log_interval=3", "--sample_interval=6", "--checkpoint_interval=3"),
+)
+
+
+def start(*arguments, cwd=REPOSITORY):
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+
+
+def call(*arguments, cwd=REPOSITORY):
+    process = start(*arguments, cwd=cwd)
+    stdout, stderr = process.communicate()
+    return process.returncode, stdout, stderr
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    """A run of twelve steps that nothing disturbed."""
+    workdir = tmp_path_factory.mktemp("run")
+    code, stdout, stderr = call("train.py", f"--workdir={workdir}", *TINY)
+    assert code == 0, stderr
+    assert "SavedModel:" in stdout
+    return workdir
+
+
+def variables(workdir):
+    reader = tf.train.load_checkpoint(str(Path(workdir) / "checkpoints"))
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if "save_counter" not in name and "OBJECT_GRAPH" not in name
+    }
+
+
+def assert_same_state(workdir, other):
+    expected, actual = variables(workdir), variables(other)
+    assert expected.keys() == actual.keys()
+    assert any("generator_optimizer" in name for name in expected)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(actual[name], value, err_msg=name)
+
+
+def test_writes_what_the_design_says(workdir):
+    config = json.loads((workdir / "config.json").read_text())
+    assert (config["dataset"], config["width"], config["steps"]) == ("digits", 8, 12)
+    assert sorted(p.name for p in (workdir / "samples").iterdir()) == [
+        "000006.png",
+        "000012.png",
+    ]
+    assert Image.open(workdir / "samples" / "000012.png").size == (64, 64)
+    with open(workdir / "logs" / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["3", "6", "9", "12"]
+    assert all(np.isfinite(float(value)) for row in rows for value in row.values())
+    assert "generator/attention_16x16/gamma" in rows[0]
+    assert "discriminator/sn_8x8/sigma" in rows[0]
+
+
+def test_killed_and_started_again_it_ends_with_the_same_weights(workdir, tmp_path):
+    command = ("train.py", f"--workdir={tmp_path}", *TINY)
+    process = start(*command)
+    index = tmp_path / "checkpoints" / "step-6.index"
+    deadline = time.monotonic() + 120
+    while not index.exists() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+    code, stdout, stderr = call(*command)
+    assert code == 0, stderr
+    assert "Going on from step" in stdout
+    assert_same_state(workdir, tmp_path)
+    np.testing.assert_array_equal(
+        Image.open(workdir / "samples" / "000012.png"),
+        Image.open(tmp_path / "samples" / "000012.png"),
+    )
+
+
+def test_steps_may_be_raised(workdir, tmp_path):
+    half = [a for a in TINY if not a.startswith("--steps")]
+    code, _, stderr = call("train.py", f"--workdir={tmp_path}", *half, "--steps=5")
+    assert code == 0, stderr
+    code, _, stderr = call("train.py", f"--workdir={tmp_path}", *half, "--steps=12")
+    assert code == 0, stderr
+    assert_same_state(workdir, tmp_path)
+
+
+def test_other_settings_are_refused(workdir):
+    code, _, stderr = call(
+        "train.py", f"--workdir={workdir}", *TINY, "--batch_size=16", "--loss=wgan"
+    )
+    assert code == 1
+    assert "batch_size: 8 -> 16" in stderr
+    assert "loss: hinge -> wgan" in stderr
+    assert "Traceback" not in stderr
+
+
+def test_saved_model_gives_the_runs_images_without_this_package(workdir, tmp_path):
+    expected = load_run(workdir).generate(5, seed=3)
+    np.save(tmp_path / "expected.npy", expected)
+    script = f"""
+import sys
+import numpy as np
+import tensorflow as tf
+model = tf.saved_model.load({str(workdir / "export" / "saved_model")!r})
+sample = model.signatures["sample"]
+def images(n):
+    return sample(num_images=tf.constant(n), seed=tf.constant(3),
+                  truncation=tf.constant(1.0))["images"].numpy()
+expected = np.load("expected.npy").astype(int)
+assert np.abs(images(5) - expected).max() <= 1
+assert (images(5) == expected).mean() > 0.999
+# An image does not depend on its batch-mates.
+assert np.abs(images(2).astype(int) - expected[:2]).max() <= 1
+latents = tf.random.normal([3, 128])
+together = model.signatures["serving_default"](latents=latents)["images"]
+alone = model.signatures["serving_default"](latents=latents[1:2])["images"]
+np.testing.assert_allclose(together[1:2], alone, atol=1e-5)
+maps = model.signatures["attention"](latents=latents)
+np.testing.assert_allclose(maps["images"], together, atol=1e-5)
+np.testing.assert_allclose(maps["attention_16x16"].numpy().sum(-1), 1, atol=1e-5)
+assert "sagan_tf" not in sys.modules and "keras" not in sys.modules
+"""
+    code, _, stderr = call("-c", script, cwd=tmp_path)
+    assert code == 0, stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset=mnits"], "Did you mean mnist?"),
+        (["--dataset=folder"], "--data_dir=DIR"),
+        (["--dataset=folder", "--data_dir=nowhere"], "not a folder"),
+        (["--image_size=48"], "32, 64, 128, 256"),
+        (["--loss=hinges"], "hinge, non_saturating"),
+        (["--generator_attention_resolutions=5"], "attention can be at 4, 8, 16"),
+        (["--generator_attention_resolutions=a"], "takes numbers"),
+        (["--batch_size=0"], "at least 1"),
+        (["--batch_size=5000"], "fewer than"),
+        (["--config=nowhere.py"], "no config file"),
+        (["--widht=3"], "Did you mean: width"),
+        (["digits"], "Unexpected argument"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(arguments, message, tmp_path):
+    workdir = tmp_path / "run"
+    code, _, stderr = call("train.py", f"--workdir={workdir}", *arguments)
+    assert code != 0
+    assert message in stderr
+    assert "Traceback" not in stderr
+    assert not workdir.exists()
+
+
+def test_sample_writes_grids_arrays_and_folders(workdir, tmp_path):
+    def sample(*arguments):
+        code, stdout, stderr = call(
+            "-m", "sagan_tf", "sample", f"--workdir={workdir}", *arguments
+        )
+        assert code == 0, stderr
+        return stdout
+
+    sample(f"--output={tmp_path / 'a.npz'}", "--num_images=3")
+    sample(f"--output={tmp_path / 'b.npz'}", "--num_images=70")
+    a, b = np.load(tmp_path / "a.npz"), np.load(tmp_path / "b.npz")
+    assert a["images"].shape == (3, 32, 32, 1) and a["images"].dtype == np.uint8
+    assert b["latents"].shape == (70, 128) and b["latents"].dtype == np.float32
+    np.testing.assert_array_equal(a["latents"], b["latents"][:3])
+    difference = np.abs(a["images"].astype(int) - b["images"][:3])
+    assert difference.max() <= 1
+    sample(f"--output={tmp_path / 'grid.png'}", "--num_images=5")
+    assert Image.open(tmp_path / "grid.png").size == (96, 64)
+    sample(f"--output={tmp_path / 'folder'}", "--num_images=2")
+    assert len(list((tmp_path / "folder").iterdir())) == 2
+
+
+def test_commands_say_what_is_missing(tmp_path):
+    for command in ("sample", "export"):
+        code, _, stderr = call("-m", "sagan_tf", command, f"--workdir={tmp_path}")
+        assert code == 1
+        assert "There is no run in" in stderr and "Traceback" not in stderr
+    code, _, stderr = call("-m", "sagan_tf", "smaple")
+    assert code == 1
+    assert "export, sample" in stderr
