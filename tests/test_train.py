@@ -50,6 +50,11 @@ def workdir(tmp_path_factory):
     return workdir
 
 
+def pixels(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
 def variables(workdir):
     reader = tf.train.load_checkpoint(str(Path(workdir) / "checkpoints"))
     return {
@@ -62,7 +67,7 @@ def variables(workdir):
 def assert_same_state(workdir, other):
     expected, actual = variables(workdir), variables(other)
     assert expected.keys() == actual.keys()
-    assert any("generator_optimizer" in name for name in expected)
+    assert sum("generator_optimizer" in name for name in expected) > 20
     for name, value in expected.items():
         np.testing.assert_array_equal(actual[name], value, err_msg=name)
 
@@ -74,7 +79,7 @@ def test_writes_what_the_design_says(workdir):
         "000006.png",
         "000012.png",
     ]
-    assert Image.open(workdir / "samples" / "000012.png").size == (64, 64)
+    assert pixels(workdir / "samples" / "000012.png").shape == (64, 64)
     with open(workdir / "logs" / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["3", "6", "9", "12"]
@@ -99,8 +104,8 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(workdir, tmp_pat
     assert "Going on from step" in stdout
     assert_same_state(workdir, tmp_path)
     np.testing.assert_array_equal(
-        Image.open(workdir / "samples" / "000012.png"),
-        Image.open(tmp_path / "samples" / "000012.png"),
+        pixels(workdir / "samples" / "000012.png"),
+        pixels(tmp_path / "samples" / "000012.png"),
     )
 
 
@@ -128,6 +133,8 @@ def test_saved_model_gives_the_runs_images_without_this_package(workdir, tmp_pat
     np.save(tmp_path / "expected.npy", expected)
     script = f"""
 import sys
+# TensorFlow imports Keras where it can: here, it cannot.
+sys.modules["keras"] = sys.modules["sagan_tf"] = None
 import numpy as np
 import tensorflow as tf
 model = tf.saved_model.load({str(workdir / "export" / "saved_model")!r})
@@ -147,7 +154,6 @@ np.testing.assert_allclose(together[1:2], alone, atol=1e-5)
 maps = model.signatures["attention"](latents=latents)
 np.testing.assert_allclose(maps["images"], together, atol=1e-5)
 np.testing.assert_allclose(maps["attention_16x16"].numpy().sum(-1), 1, atol=1e-5)
-assert "sagan_tf" not in sys.modules and "keras" not in sys.modules
 """
     code, _, stderr = call("-c", script, cwd=tmp_path)
     assert code == 0, stderr
@@ -196,7 +202,7 @@ def test_sample_writes_grids_arrays_and_folders(workdir, tmp_path):
     difference = np.abs(a["images"].astype(int) - b["images"][:3])
     assert difference.max() <= 1
     sample(f"--output={tmp_path / 'grid.png'}", "--num_images=5")
-    assert Image.open(tmp_path / "grid.png").size == (96, 64)
+    assert pixels(tmp_path / "grid.png").shape == (64, 96)
     sample(f"--output={tmp_path / 'folder'}", "--num_images=2")
     assert len(list((tmp_path / "folder").iterdir())) == 2
 

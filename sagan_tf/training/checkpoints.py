@@ -21,13 +21,21 @@ class Checkpoints:
 
     def __init__(self, workdir, model, max_to_keep=3):
         self._model = model
+        # Variables, and not the objects that own them: TensorFlow does not follow a
+        # Keras model's lists of layers, and would leave out their weights in silence.
+        owners = {
+            "generator": model.generator,
+            "discriminator": model.discriminator,
+            "ema_generator": model.ema_generator,
+            "generator_optimizer": model.generator_optimizer,
+            "discriminator_optimizer": model.discriminator_optimizer,
+        }
         self._checkpoint = tf.train.Checkpoint(
-            step=model.step,
-            generator=model.generator,
-            discriminator=model.discriminator,
-            ema_generator=model.ema_generator,
-            generator_optimizer=model.generator_optimizer,
-            discriminator_optimizer=model.discriminator_optimizer,
+            step=model.step.value,
+            **{
+                name: [variable.value for variable in owner.variables]
+                for name, owner in owners.items()
+            },
         )
         self._manager = tf.train.CheckpointManager(
             self._checkpoint,

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import tensorflow as tf
+
 from sagan_tf.config import load_config
 from sagan_tf.data import make_dataset
 from sagan_tf.errors import UserError
@@ -24,6 +26,9 @@ def run(config):
         UserError: if the settings cannot be had, differ from those of the run in
             the workdir, or the data are not there. Nothing is written then.
     """
+    # Without it, sums are made in whatever order the threads come, and a run that
+    # goes on would not end with the very weights of one that was never stopped.
+    tf.config.experimental.enable_op_determinism()
     workdir = Path(config.workdir)
     _check_same_settings(config, workdir)
 
