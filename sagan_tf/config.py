@@ -94,6 +94,9 @@ class Config:
         for name in ("generator", "discriminator"):
             name += "_attention_resolutions"
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.workdir is None:
+            name = self.dataset.replace("/", "_")
+            object.__setattr__(self, "workdir", f"runs/{name}")
         positive = (
             *("image_size", "width", "latent_dim", "batch_size", "steps"),
             *("discriminator_steps", "log_interval", "sample_interval"),
@@ -194,7 +197,7 @@ def config_from_flags(configs_dir, flag_values=None):
         config = _find_preset(Path(configs_dir), name)
     else:
         config, name = load_config(overrides["workdir"]), None
-    overrides.setdefault("workdir", f"runs/{name}")
+    overrides.setdefault("workdir", f"runs/{str(name).replace('/', '_')}")
     return dataclasses.replace(config, **overrides)
 
 
@@ -236,7 +239,7 @@ def _find_preset(configs_dir, name):
         return load_preset(path)
     import tensorflow_datasets as tfds
 
-    if name in tfds.list_builders(with_community_datasets=False):
+    if name.split("/")[0] in tfds.list_builders(with_community_datasets=False):
         return Config(dataset=name)
     presets = sorted(preset.stem for preset in configs_dir.glob("*.py"))
     close = difflib.get_close_matches(name, presets + tfds.list_builders(), n=1)

@@ -1,6 +1,6 @@
 import sys
 
-from absl import app
+from absl import app, logging
 
 from sagan_tf.errors import UserError
 
@@ -14,6 +14,8 @@ def main(function):
     def call(argv):
         if len(argv) > 1:
             fail(f"Unexpected argument {argv[1]!r}. Flags look like --name=value")
+        # TensorFlow's own notes on each file it writes are below this.
+        logging.set_verbosity(logging.WARNING)
         try:
             function()
         except UserError as error:

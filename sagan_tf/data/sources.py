@@ -2,13 +2,17 @@
 
 import io
 import itertools
+import math
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import psutil
 from absl import logging
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
@@ -48,11 +52,12 @@ def load_images(config):
         `[N]`, -1 where the set has none.
 
     Raises:
-        UserError: if the set is not there, or holds no readable image.
+        UserError: if the set is not there, holds no readable image, or fits neither
+            memory nor disk.
     """
     count, pictures = _find_pictures(config)
     shape = (count, config.image_size, config.image_size, config.channels)
-    images = np.empty(shape, np.uint8)
+    images = _allocate(shape)
     labels = np.empty(count, np.int32)
 
     def prepare(picture):
@@ -85,6 +90,22 @@ def load_images(config):
     if not kept:
         raise UserError(f"None of the {count} images of {config.dataset} can be read")
     return images[:kept], labels[:kept]
+
+
+def _allocate(shape):
+    """A uint8 array: in memory, or on disk where it would fill half the memory."""
+    size = math.prod(shape)
+    if size <= psutil.virtual_memory().total / 2:
+        return np.empty(shape, np.uint8)
+    directory = tempfile.gettempdir()
+    free = shutil.disk_usage(directory).free
+    if size > free:
+        raise UserError(
+            f"{shape[0]} images take {size / 2**30:.0f} GiB, more than "
+            f"half the memory, and {directory} has only {free / 2**30:.0f} GiB free. "
+            "Set TMPDIR to a larger disk, or train on fewer or smaller images"
+        )
+    return np.memmap(tempfile.TemporaryFile(), np.uint8, "w+", shape=shape)
 
 
 def _find_pictures(config):

@@ -150,17 +150,21 @@ class SelfAttention(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
 
+    def compute_scores_shape(self, input_shape):
+        """Shape of the scores, `(batch, N, M)`, of a map of `input_shape`."""
+        batch, height, width, _ = input_shape
+        if height is None or width is None:
+            return (batch, None, None)
+        queries = height * width
+        return (batch, queries, queries // self.pool_size**2)
+
     def compute_output_spec(
         self, inputs, return_attention_scores=False, training=False
     ):
         outputs = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
         if not return_attention_scores:
             return outputs
-        batch, height, width, _ = inputs.shape
-        known = height is not None and width is not None
-        queries = height * width if known else None
-        keys = queries // self.pool_size**2 if known else None
-        scores = keras.KerasTensor((batch, queries, keys), dtype="float32")
+        scores = keras.KerasTensor(self.compute_scores_shape(inputs.shape), "float32")
         return outputs, scores
 
     def get_config(self):

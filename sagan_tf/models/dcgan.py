@@ -88,7 +88,10 @@ class DCGANGenerator(keras.Model):
             self.stack.append(self._upsampling(inputs, outputs, resolution))
             self.stack.append(
                 keras.layers.BatchNormalization(
-                    momentum=0.9, epsilon=1e-5, dtype=self.dtype_policy
+                    momentum=0.9,
+                    epsilon=1e-5,
+                    dtype=self.dtype_policy,
+                    name=f"bn_{resolution}x{resolution}",
                 )
             )
             self.stack.append(keras.layers.ReLU(dtype=self.dtype_policy))
@@ -96,7 +99,7 @@ class DCGANGenerator(keras.Model):
                 self.stack.append(_attention(resolution, outputs, self.dtype_policy))
             inputs, resolution = outputs, 2 * resolution
         self.to_image = _transposed_convolution(
-            inputs, channels, stride=2, dtype=self.dtype_policy
+            inputs, channels, stride=2, dtype=self.dtype_policy, name="to_image"
         )
 
     def build(self, latents_shape):
@@ -130,6 +133,7 @@ class DCGANGenerator(keras.Model):
             outputs,
             stride=1 if resolution == SMALLEST_MAP else 2,
             dtype=self.dtype_policy,
+            name=f"conv_{resolution}x{resolution}",
         )
         if not self.spectral_normalization:
             return convolution
@@ -190,11 +194,12 @@ class DCGANDiscriminator(keras.Model):
         self.stack = []
         inputs, outputs, resolution = channels, width, image_size // 2
         while resolution >= SMALLEST_MAP:
-            convolution = _convolution(inputs, outputs, "same", self.dtype_policy)
+            size = f"{resolution}x{resolution}"
+            convolution = _convolution(
+                inputs, outputs, "same", self.dtype_policy, f"conv_{size}"
+            )
             if spectral_normalization:
-                convolution = SpectralNormalization(
-                    convolution, name=f"sn_{resolution}x{resolution}"
-                )
+                convolution = SpectralNormalization(convolution, name=f"sn_{size}")
             self.stack.append(convolution)
             self.stack.append(
                 keras.layers.LeakyReLU(negative_slope=0.1, dtype=self.dtype_policy)
@@ -202,7 +207,7 @@ class DCGANDiscriminator(keras.Model):
             if resolution in self.attention_resolutions:
                 self.stack.append(_attention(resolution, outputs, self.dtype_policy))
             inputs, outputs, resolution = outputs, 2 * outputs, resolution // 2
-        self.to_logit = _convolution(inputs, 1, "valid", self.dtype_policy)
+        self.to_logit = _convolution(inputs, 1, "valid", self.dtype_policy, "to_logit")
 
     def build(self, images_shape):
         self.to_logit.build(_build_stack(self.stack, tuple(images_shape)))
@@ -226,7 +231,7 @@ class DCGANDiscriminator(keras.Model):
         }
 
 
-def _convolution(inputs, outputs, padding, dtype):
+def _convolution(inputs, outputs, padding, dtype, name):
     kernel_initializer, bias_initializer = _seed_initializers(16 * inputs)
     return keras.layers.Conv2D(
         outputs,
@@ -237,10 +242,11 @@ def _convolution(inputs, outputs, padding, dtype):
         bias_initializer=bias_initializer,
         data_format="channels_last",
         dtype=dtype,
+        name=name,
     )
 
 
-def _transposed_convolution(inputs, outputs, stride, dtype):
+def _transposed_convolution(inputs, outputs, stride, dtype, name):
     # PyTorch counts a transposed convolution's fan-in on its output channels.
     kernel_initializer, bias_initializer = _seed_initializers(16 * outputs)
     return keras.layers.Conv2DTranspose(
@@ -252,6 +258,7 @@ def _transposed_convolution(inputs, outputs, stride, dtype):
         bias_initializer=bias_initializer,
         data_format="channels_last",
         dtype=dtype,
+        name=name,
     )
 
 

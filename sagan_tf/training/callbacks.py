@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import math
+import os
 import time
 from pathlib import Path
 
@@ -90,20 +91,19 @@ class MetricsLog(StepCallback):
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        # Rows from after the checkpoint are about to be written again.
-        rows = []
-        if self._path.exists():
-            with open(self._path, newline="") as file:
-                rows = [
-                    row for row in csv.DictReader(file) if _is_before(row, self._step)
-                ]
-        columns = ["step", "images_per_second", *self._measure({})]
-        columns[2:2] = [metric.name for metric in self.model.metrics]
-        self._file = open(self._path, "w", newline="")
+        columns = ["step", "images_per_second"]
+        columns += [metric.name for metric in self.model.metrics]
+        columns += self._measure_layers()
+        # Rows from after the checkpoint are about to be written again. The file is
+        # replaced as a whole: a run killed here still has its log.
+        kept = self._rows_until(self._step)
+        partial = self._path.with_suffix(".partial")
+        self._file = open(partial, "w", newline="")
         self._writer = csv.DictWriter(self._file, columns, restval="")
         self._writer.writeheader()
-        self._writer.writerows(rows)
+        self._writer.writerows(kept)
         self._file.flush()
+        os.replace(partial, self._path)
         self._board = None
         if importlib.util.find_spec("tensorboard"):
             self._board = tf.summary.create_file_writer(
@@ -116,7 +116,11 @@ class MetricsLog(StepCallback):
             return
         seconds = time.perf_counter() - self._since
         images = (step - self._last_step) * self._config.batch_size
-        row = {"images_per_second": images / seconds, **self._measure(logs)}
+        row = {
+            "images_per_second": images / seconds,
+            **logs,
+            **self._measure_layers(),
+        }
         self._writer.writerow(
             {"step": step, **{name: f"{value:.6g}" for name, value in row.items()}}
         )
@@ -134,16 +138,27 @@ class MetricsLog(StepCallback):
     def _restart(self):
         self._since, self._last_step = time.perf_counter(), self._step
 
-    def _measure(self, logs):
-        values = dict(logs)
+    def _measure_layers(self):
+        values = {}
         for network in (self.model.generator, self.model.discriminator):
             for layer in network.layers:
+                name = f"{network.name}/{layer.name}"
                 if isinstance(layer, SelfAttention):
-                    values[f"{network.name}/{layer.name}/gamma"] = float(layer.gamma)
+                    values[f"{name}/gamma"] = float(layer.gamma)
                 elif isinstance(layer, SpectralNormalization):
-                    sigma = float(layer.compute_sigma())
-                    values[f"{network.name}/{layer.name}/sigma"] = sigma
+                    values[f"{name}/sigma"] = float(layer.compute_sigma())
         return values
+
+    def _rows_until(self, step):
+        if not self._path.exists():
+            return []
+        with open(self._path, newline="") as file:
+            # A killed run can leave half a row at the end.
+            return [
+                row
+                for row in csv.DictReader(file)
+                if row["step"].isdigit() and int(row["step"]) <= step
+            ]
 
 
 class SampleGrid(StepCallback):
@@ -176,8 +191,3 @@ def write_sample_grid(config, model, step):
     path = Path(config.workdir) / "samples" / f"{step:06d}.png"
     save_image_grid(model.generate(config.num_samples, seed=config.seed), path)
     return path
-
-
-def _is_before(row, step):
-    # A killed run can leave half a row at the end.
-    return (row["step"] or "").isdigit() and int(row["step"]) <= step
