@@ -4,7 +4,6 @@ import dataclasses
 import difflib
 import importlib.util
 import json
-import typing
 from pathlib import Path
 
 from absl import flags
@@ -48,8 +47,10 @@ class Config:
 
     width: int = _setting(64, "Channels of each network's largest map.")
     latent_dim: int = _setting(128, "Length of a latent vector.")
-    generator_attention_resolutions: tuple[int, ...] = _setting(
-        (16, 32), "Resolutions with self-attention in the generator."
+    generator_attention_resolutions: tuple[int, ...] | None = _setting(
+        None,
+        "Resolutions with self-attention in the generator; by default 16 and, above "
+        "32 px, 32.",
     )
     discriminator_attention_resolutions: tuple[int, ...] = _setting(
         (8, 4), "Resolutions with self-attention in the discriminator."
@@ -93,7 +94,8 @@ class Config:
         # Python files and JSON both may give lists.
         for name in ("generator", "discriminator"):
             name += "_attention_resolutions"
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.workdir is None:
             name = self.dataset.replace("/", "_")
             object.__setattr__(self, "workdir", f"runs/{name}")
@@ -152,17 +154,16 @@ def define_flags():
     """
     for field in dataclasses.fields(Config):
         name, text = field.name, field.metadata["help"]
-        kinds = typing.get_args(field.type) or (field.type,)
-        if bool in kinds:
+        if field.type is bool:
             flags.DEFINE_bool(name, None, text)
-        elif int in kinds and Ellipsis not in kinds:
+        elif field.type in (int, int | None):
             flags.DEFINE_integer(name, None, text)
-        elif float in kinds:
+        elif field.type is float:
             flags.DEFINE_float(name, None, text)
-        elif int in kinds:
-            flags.DEFINE_list(name, None, f"{text} Comma-separated.")
-        else:
+        elif field.type in (str, str | None):
             flags.DEFINE_string(name, None, text)
+        else:
+            flags.DEFINE_list(name, None, f"{text} Comma-separated.")
 
 
 def config_from_flags(configs_dir, flag_values=None):

@@ -31,7 +31,7 @@ class DCGANGenerator(keras.Model):
         width: Positive integer, channels of the last and largest map.
         latent_dim: Positive integer, length of a latent vector.
         attention_resolutions: Resolutions, from 4 to `image_size / 2`, whose map
-            goes through `SelfAttention`.
+            goes through `SelfAttention`; by default 16 and, above 32 px, 32.
         spectral_normalization: Boolean, whether all transposed convolutions but
             the last are spectrally normalized.
         spectral_norm_axis: `"output"`, the kernel axis a transposed convolution
@@ -57,12 +57,14 @@ class DCGANGenerator(keras.Model):
         channels=3,
         width=64,
         latent_dim=128,
-        attention_resolutions=(16, 32),
+        attention_resolutions=None,
         spectral_normalization=True,
         spectral_norm_axis="output",
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if attention_resolutions is None:
+            attention_resolutions = (16, 32) if image_size > 32 else (16,)
         _check_arguments(image_size, channels, width, attention_resolutions)
         if spectral_norm_axis not in ("output", "input"):
             raise ValueError(

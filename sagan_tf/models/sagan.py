@@ -51,7 +51,12 @@ class SAGAN(keras.Model):
         self.ema_generator = generator.__class__.from_config(generator.get_config())
         self.seed = seed
         self.step = self.add_weight(
-            name="step", shape=(), dtype="int64", initializer="zeros", trainable=False
+            name="step",
+            shape=(),
+            dtype="int64",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
         )
         self.generator_loss = keras.metrics.Mean(name="generator_loss")
         self.discriminator_loss = keras.metrics.Mean(name="discriminator_loss")
@@ -180,9 +185,9 @@ class SAGAN(keras.Model):
             fake_logits = self.discriminator(fake_images, training=True)
             # A gradient penalty is a term of this sum, in this same update.
             loss = self.adversarial_loss.discriminator(real_logits, fake_logits)
-        variables = self.discriminator.trainable_variables
-        self.discriminator_optimizer.apply(tape.gradient(loss, variables), variables)
-
+        self._apply_gradients(
+            self.discriminator_optimizer, tape, loss, self.discriminator
+        )
         self.discriminator_loss.update_state(loss)
         self.real_logits.update_state(real_logits)
         self.fake_logits.update_state(fake_logits)
@@ -196,10 +201,17 @@ class SAGAN(keras.Model):
             with keras.StatelessScope():
                 fake_logits = self.discriminator(fake_images, training=True)
             loss = self.adversarial_loss.generator(fake_logits)
-        variables = self.generator.trainable_variables
-        self.generator_optimizer.apply(tape.gradient(loss, variables), variables)
-
+        self._apply_gradients(self.generator_optimizer, tape, loss, self.generator)
         self.generator_loss.update_state(loss)
+
+    def _apply_gradients(self, optimizer, tape, loss, network):
+        variables = network.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        # The optimizer adds up what the replicas bring; the batch's loss is a mean.
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if replicas > 1:
+            gradients = [gradient / replicas for gradient in gradients]
+        optimizer.apply(gradients, variables)
 
     def _update_ema(self):
         step = tf.cast(self.step, "float32")

@@ -20,7 +20,7 @@ class StepCallback(keras.callbacks.Callback):
     """Calls `on_step(step, logs)`, with steps counted from 1 over all restarts."""
 
     def on_train_begin(self, logs=None):
-        self._step = int(self.model.step)
+        self._step = int(self.model.step.numpy())
 
     def on_train_batch_end(self, batch, logs=None):
         self._step += 1
@@ -144,7 +144,7 @@ class MetricsLog(StepCallback):
             for layer in network.layers:
                 name = f"{network.name}/{layer.name}"
                 if isinstance(layer, SelfAttention):
-                    values[f"{name}/gamma"] = float(layer.gamma)
+                    values[f"{name}/gamma"] = float(layer.gamma.numpy())
                 elif isinstance(layer, SpectralNormalization):
                     values[f"{name}/sigma"] = float(layer.compute_sigma())
         return values

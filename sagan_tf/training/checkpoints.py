@@ -46,7 +46,7 @@ class Checkpoints:
 
     def save(self):
         """Writes a checkpoint; returns its path prefix."""
-        return self._manager.save(checkpoint_number=int(self._model.step))
+        return self._manager.save(checkpoint_number=int(self._model.step.numpy()))
 
     def restore(self):
         """Restores the last checkpoint, if there is one; returns the step.
@@ -66,4 +66,4 @@ class Checkpoints:
                 f"The checkpoint {path} cannot be read, or is of another model "
                 f"({reason:.200}). Delete it to go on from the one before"
             ) from error
-        return int(self._model.step)
+        return int(self._model.step.numpy())

@@ -4,8 +4,9 @@ import tensorflow as tf
 def make_strategy():
     """The `tf.distribute` strategy for the devices that are there.
 
-    Several GPUs share each batch (`MirroredStrategy`); with one, or none, it is the
-    default strategy, which does nothing.
+    Several GPUs share each batch (`MirroredStrategy`), and each normalizes its own
+    share, the first one's batch statistics being kept, as in the PyTorch seed. With
+    one GPU, or none, it is the default strategy, which does nothing.
     """
     if len(tf.config.list_physical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()

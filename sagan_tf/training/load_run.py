@@ -18,7 +18,7 @@ class Run:
     def __init__(self, config, model):
         self.config = config
         self.model = model
-        self.step = int(model.step)
+        self.step = int(model.step.numpy())
         self.generator = model.ema_generator
         self.discriminator = model.discriminator
 

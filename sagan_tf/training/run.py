@@ -32,7 +32,14 @@ def run(config):
     workdir = Path(config.workdir)
     _check_same_settings(config, workdir)
 
-    with make_strategy().scope():
+    strategy = make_strategy()
+    devices = strategy.num_replicas_in_sync
+    if config.batch_size % devices:
+        raise UserError(
+            f"--batch_size={config.batch_size} cannot be shared by {devices} GPUs: "
+            "give a multiple, or choose GPUs by CUDA_VISIBLE_DEVICES"
+        )
+    with strategy.scope():
         model = build_sagan(config)
     checkpoints = Checkpoints(workdir, model)
     step = checkpoints.restore()
@@ -47,7 +54,7 @@ def run(config):
         )
         _fit(model, dataset, config, checkpoints, config.steps - step)
 
-    grid = callbacks.write_sample_grid(config, model, int(model.step))
+    grid = callbacks.write_sample_grid(config, model, int(model.step.numpy()))
     saved_model = export_saved_model(model, workdir / "export" / "saved_model")
     print(f"Images:     {grid}")
     print(f"SavedModel: {saved_model}")
@@ -76,7 +83,7 @@ def _fit(model, dataset, config, checkpoints, steps):
         checkpoints.save()
         bar.close()
         raise UserError(
-            f"Stopped at step {int(model.step)}, which is saved: the same command "
+            f"Stopped at step {model.step.numpy()}, which is saved: the same command "
             "goes on from there"
         ) from None
     finally:

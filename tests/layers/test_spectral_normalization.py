@@ -15,11 +15,6 @@ WRAPPED = {
 POLICIES = ["float32", "mixed_bfloat16", "mixed_float16"]
 
 
-@pytest.fixture(autouse=True)
-def _seed():
-    keras.utils.set_random_seed(0)
-
-
 def make(name, policy="float32", **kwargs):
     build, shape = WRAPPED[name]
     layer = SpectralNormalization(build(dtype=policy), **kwargs)

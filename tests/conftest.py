@@ -1,0 +1,14 @@
+import keras
+import pytest
+import tensorflow as tf
+
+# Two logical devices, for what is distributed; all else runs on the first.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2,
+)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    keras.utils.set_random_seed(0)
