@@ -7,7 +7,6 @@ from absl import flags
 from sagan_tf.commands.main import main
 from sagan_tf.config import config_from_flags, define_flags
 
-flags.DEFINE_string("config", None, "Python file with get_config(), for --dataset.")
 flags.DEFINE_bool("dry_run", False, "Print what would be trained, and train nothing.")
 define_flags()
 

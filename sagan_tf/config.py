@@ -147,31 +147,41 @@ class Config:
         ]
 
 
-def define_flags():
-    """Defines one absl flag a field of `Config`, unset by default.
+def define_flags(flag_values=flags.FLAGS):
+    """Defines one absl flag a field of `Config`, unset by default, and `--config`.
 
     An unset flag leaves a preset's value alone.
+
+    Args:
+        flag_values: absl `FlagValues` to define them in; by default the global ones.
     """
+    flags.DEFINE_string(
+        "config",
+        None,
+        "Python file with get_config(), instead of --dataset.",
+        flag_values=flag_values,
+    )
     for field in dataclasses.fields(Config):
         name, text = field.name, field.metadata["help"]
         if field.type is bool:
-            flags.DEFINE_bool(name, None, text)
+            define = flags.DEFINE_bool
         elif field.type in (int, int | None):
-            flags.DEFINE_integer(name, None, text)
+            define = flags.DEFINE_integer
         elif field.type is float:
-            flags.DEFINE_float(name, None, text)
+            define = flags.DEFINE_float
         elif field.type in (str, str | None):
-            flags.DEFINE_string(name, None, text)
+            define = flags.DEFINE_string
         else:
-            flags.DEFINE_list(name, None, f"{text} Comma-separated.")
+            define, text = flags.DEFINE_list, f"{text} Comma-separated."
+        define(name, None, text, flag_values=flag_values)
 
 
-def config_from_flags(configs_dir, flag_values=None):
+def config_from_flags(configs_dir, flag_values=flags.FLAGS):
     """Builds a run's config: preset or saved run, with the flags' values over it.
 
     Args:
         configs_dir: Folder of the presets, `NAME.py` with `get_config()`.
-        flag_values: Parsed flags; by default absl's own.
+        flag_values: The parsed flags of `define_flags`.
 
     Returns:
         A `Config` with `workdir` set.
@@ -179,20 +189,20 @@ def config_from_flags(configs_dir, flag_values=None):
     Raises:
         UserError: if there is no such preset, or a value is wrong.
     """
-    given = flag_values or flags.FLAGS
+    given = {name: flag_values[name].value for name in flag_values}
     overrides = {
-        field.name: given[field.name].value
+        field.name: given[field.name]
         for field in dataclasses.fields(Config)
-        if given[field.name].value is not None
+        if given[field.name] is not None
     }
     for name, value in overrides.items():
         if name.endswith("_resolutions"):
             overrides[name] = _parse_integers(name, value)
 
     saved = Path(overrides.get("workdir") or "") / "config.json"
-    if given["config"].value:
-        config = load_preset(given["config"].value)
-        name = Path(given["config"].value).stem
+    if given["config"]:
+        config = load_preset(given["config"])
+        name = Path(given["config"]).stem
     elif "dataset" in overrides or not ("workdir" in overrides and saved.exists()):
         name = overrides.pop("dataset", "digits")
         config = _find_preset(Path(configs_dir), name)

@@ -22,13 +22,16 @@ def prepare_image(picture, image_size, channels, crop_size=None):
 
     Returns:
         uint8 array `[image_size, image_size, channels]`.
+
+    Raises:
+        ValueError: if the picture is smaller than the crop.
     """
     picture = _convert(ImageOps.exif_transpose(picture), _MODES[channels])
     if crop_size is not None:
-        side = min(crop_size, *picture.size)
-        picture = ImageOps.fit(picture, (side, side))
-        if side < crop_size:
+        if min(picture.size) < crop_size:
             raise ValueError(f"smaller than the crop of {crop_size} px")
+        left, top = ((side - crop_size) // 2 for side in picture.size)
+        picture = picture.crop((left, top, left + crop_size, top + crop_size))
     if picture.size == (28, 28) and image_size == 32:
         picture = ImageOps.expand(picture, border=2)
     elif picture.size != (image_size, image_size):

@@ -62,9 +62,10 @@ def load_images(config):
 
     def prepare(picture):
         try:
-            return prepare_image(
-                picture.open(), config.image_size, config.channels, config.crop_size
-            )
+            with picture.open() as opened:
+                return prepare_image(
+                    opened, config.image_size, config.channels, config.crop_size
+                )
         except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:
             return f"{picture.name} ({error})"
 
@@ -105,7 +106,9 @@ def _allocate(shape):
             f"half the memory, and {directory} has only {free / 2**30:.0f} GiB free. "
             "Set TMPDIR to a larger disk, or train on fewer or smaller images"
         )
-    return np.memmap(tempfile.TemporaryFile(), np.uint8, "w+", shape=shape)
+    # The mapping outlives the file's name and handle, and goes when it is dropped.
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, np.uint8, "w+", shape=shape)
 
 
 def _find_pictures(config):
