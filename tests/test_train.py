@@ -84,7 +84,7 @@ def test_writes_what_the_design_says(workdir):
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["3", "6", "9", "12"]
     assert all(np.isfinite(float(value)) for row in rows for value in row.values())
-    assert "generator/attention_16x16/gamma" in rows[0]
+    assert "generator/attention_8x8/gamma" in rows[0]
     assert "discriminator/sn_8x8/sigma" in rows[0]
 
 
@@ -153,7 +153,7 @@ alone = model.signatures["serving_default"](latents=latents[1:2])["images"]
 np.testing.assert_allclose(together[1:2], alone, atol=1e-5)
 maps = model.signatures["attention"](latents=latents)
 np.testing.assert_allclose(maps["images"], together, atol=1e-5)
-np.testing.assert_allclose(maps["attention_16x16"].numpy().sum(-1), 1, atol=1e-5)
+np.testing.assert_allclose(maps["attention_8x8"].numpy().sum(-1), 1, atol=1e-5)
 """
     code, _, stderr = call("-c", script, cwd=tmp_path)
     assert code == 0, stderr

@@ -60,7 +60,7 @@ class Checkpoints:
         try:
             status = self._checkpoint.restore(path)
             status.assert_existing_objects_matched().assert_consumed()
-        except (AssertionError, ValueError, tf.errors.OpError) as error:
+        except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(
                 f"The checkpoint {path} cannot be read, or is of another model "

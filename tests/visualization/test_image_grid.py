@@ -1,0 +1,24 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from sagan_tf.visualization import save_image_grid
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_images_lie_in_reading_order(channels, tmp_path):
+    images = np.arange(1, 6, dtype=np.uint8)[:, None, None, None]
+    images = np.tile(images, (1, 2, 3, channels))
+    path = tmp_path / "new" / "grid.png"
+    save_image_grid(images, path)
+    with Image.open(path) as picture:
+        assert picture.size == (9, 4)  # three columns, two rows
+        grid = np.asarray(picture).reshape(4, 9, channels)
+    np.testing.assert_array_equal(grid[::2, ::3, 0], [[1, 2, 3], [4, 5, 0]])
+    np.testing.assert_array_equal(grid[1::2, 2::3, -1], [[1, 2, 3], [4, 5, 0]])
+
+
+def test_columns_can_be_given(tmp_path):
+    save_image_grid(np.zeros((5, 2, 2, 1), np.uint8), tmp_path / "row.png", columns=5)
+    with Image.open(tmp_path / "row.png") as picture:
+        assert picture.size == (10, 2)
