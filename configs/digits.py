@@ -1,9 +1,9 @@
 """python train.py
 
 The default, which downloads nothing: the 1,797 real handwritten digits of
-scikit-learn, 8x8 with a border of one, enlarged to 32 px. About two and a half minutes on two CPU cores for
-digits a person can read. All numbers are those of configs/mnist.py, where they were
-measured, with fewer steps.
+scikit-learn, 8x8 with a border of one, enlarged to 32 px. Under two and a half minutes
+of training on two CPU cores for digits a person can read. All numbers are those of
+configs/mnist.py, where they were measured, with fewer steps.
 """
 
 from sagan_tf.config import Config

@@ -113,6 +113,10 @@ class Config:
             raise UserError(
                 f"--crop_size must be at least 1. Received: {self.crop_size}"
             )
+        if not 0 <= self.seed < 2**31:
+            raise UserError(
+                f"--seed must be from 0 to {2**31 - 1}. Received: {self.seed}"
+            )
         if self.precision not in ("float32", "mixed_bfloat16"):
             raise UserError(
                 "--precision must be float32 or mixed_bfloat16. "

@@ -110,6 +110,7 @@ def test_differences_leave_out_what_may_change():
     [
         ({"steps": 0}, "--steps must be at least 1. Received: 0"),
         ({"crop_size": 0}, "--crop_size"),
+        ({"seed": -1}, "--seed must be from 0"),
         ({"precision": "float64"}, "mixed_bfloat16. Received: float64"),
     ],
 )

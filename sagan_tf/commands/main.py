@@ -20,6 +20,8 @@ def main(function):
             function()
         except UserError as error:
             fail(error)
+        except KeyboardInterrupt:
+            fail("Stopped")
 
     app.run(call)
 

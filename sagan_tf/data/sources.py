@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 from absl import logging
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from tqdm import tqdm
 
 from sagan_tf.data.preprocessing import prepare_image
@@ -66,7 +66,10 @@ def load_images(config):
                 return prepare_image(
                     opened, config.image_size, config.channels, config.crop_size
                 )
-        except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:
+        except (
+            *(OSError, ValueError, SyntaxError),
+            Image.DecompressionBombError,
+        ) as error:
             return f"{picture.name} ({error})"
 
     kept, unreadable = 0, []
@@ -90,6 +93,7 @@ def load_images(config):
         logging.warning("Skipped %d unreadable: %s%s", len(unreadable), shown, more)
     if not kept:
         raise UserError(f"None of the {count} images of {config.dataset} can be read")
+    print(f"{kept:,} images of {config.dataset}, {images.shape[1]} px")
     return images[:kept], labels[:kept]
 
 
@@ -177,6 +181,8 @@ def _tfds(name, split, data_dir):
         builder = tfds.builder(name, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError:
         raise UserError(f"TensorFlow Datasets has no set named {name!r}") from None
+    except ValueError as error:  # a set of this name, but not this variant of it
+        raise UserError(f"{name}: {str(error).splitlines()[0]:.200}") from None
     features = builder.info.features
     if "image" not in features or not isinstance(
         features["image"], tfds.features.Image
@@ -193,10 +199,12 @@ def _tfds(name, split, data_dir):
             f"({type(error).__name__}: {reason:.200}). Give --data_dir=DIR where it is "
             "prepared, or unpack its images and use --dataset=folder --data_dir=DIR"
         ) from error
-    if split not in builder.info.splits:
+    try:
+        count = builder.info.splits[split].num_examples  # "train[:1000]" as well
+    except (KeyError, ValueError):
         raise UserError(
             f"{name} has no split {split!r}, only {', '.join(builder.info.splits)}"
-        )
+        ) from None
     has_label = "label" in features and isinstance(
         features["label"], tfds.features.ClassLabel
     )
@@ -221,7 +229,7 @@ def _tfds(name, split, data_dir):
                     int(label),
                 )
 
-    return builder.info.splits[split].num_examples, pictures()
+    return count, pictures()
 
 
 def _in_threads(function, items, chunk=64):

@@ -125,6 +125,7 @@ class SelfAttention(keras.layers.Layer):
         )
 
     def call(self, inputs, return_attention_scores=False, training=False):
+        self._check_input_shape(inputs.shape)
         query = self._flatten(self._apply(self.query, inputs, training))
         key = self._flatten(self._pool(self._apply(self.key, inputs, training)))
         value = self._flatten(self._pool(self._apply(self.value, inputs, training)))

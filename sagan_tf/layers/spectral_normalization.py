@@ -90,8 +90,14 @@ class SpectralNormalization(keras.layers.Wrapper):
         if training:
             self.u.assign(u)
         normalized = kernel / ops.maximum(sigma, self.epsilon)
-        with keras.StatelessScope(state_mapping=[(self.kernel, normalized)]):
-            return self.layer(inputs)
+        # An inner scope hides an outer one, so that the bias is handed on as well.
+        values = [(w, w.value) for w in self.layer.variables if w is not self.kernel]
+        values.append((self.kernel, normalized))
+        with keras.StatelessScope(values, collect_losses=True) as scope:
+            outputs = self.layer(inputs)
+        for loss in scope.losses:
+            self.add_loss(loss)
+        return outputs
 
     def compute_sigma(self):
         """Returns the kernel's largest singular value as the next call sees it.

@@ -36,13 +36,12 @@ def build_discriminator(config):
 
 
 def build_sagan(config):
-    """The compiled `SAGAN` of a `Config`, its weights a function of the seed.
+    """The compiled `SAGAN` of a `Config`.
 
     Raises:
         UserError: if the config asks for something the networks or the loss
             cannot have.
     """
-    keras.utils.set_random_seed(config.seed)
 
     def adam(learning_rate):
         return keras.optimizers.Adam(

@@ -1,4 +1,7 @@
+import functools
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from sagan_tf.losses import LOSSES
@@ -252,10 +255,19 @@ class SAGAN(keras.Model):
         Returns:
             uint8 array `[num_images, image_size, image_size, channels]`.
         """
+        # Whole batches only: one shape, so one trace, and the same arithmetic for an
+        # image whatever its batch.
+        batches = -(-num_images // batch_size)
         latents = sample_latents(
-            num_images, self.generator.latent_dim, seed, truncation
+            batches * batch_size, self.generator.latent_dim, seed, truncation
         )
-        return generate_images(self.ema_generator, latents, batch_size)
+        images = [self._draw(batch) for batch in tf.split(latents, batches)]
+        return np.concatenate(images)[:num_images]
+
+    @functools.cached_property
+    def _draw(self):
+        generator = self.ema_generator
+        return tf.function(lambda latents: to_uint8(generator(latents, training=False)))
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
@@ -294,23 +306,6 @@ def sample_latents(num_images, latent_dim, seed=0, truncation=1.0):
 
     latents = tf.map_fn(draw, tf.range(num_images), fn_output_signature=tf.float32)
     return truncation * latents
-
-
-def generate_images(generator, latents, batch_size=64):
-    """Runs latents through a generator in evaluation mode, a batch at a time.
-
-    Args:
-        generator: Model from latents to images in `[-1, 1]`.
-        latents: Float `[num_images, latent_dim]`.
-        batch_size: Positive integer.
-
-    Returns:
-        uint8 array `[num_images, height, width, channels]`.
-    """
-    batches = tf.data.Dataset.from_tensor_slices(latents).batch(batch_size)
-    evaluate = tf.function(lambda batch: to_uint8(generator(batch, training=False)))
-    images = [evaluate(batch).numpy() for batch in batches]
-    return tf.concat(images, axis=0).numpy()
 
 
 def to_uint8(images):

@@ -1,6 +1,8 @@
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from sagan_tf.errors import UserError
 
@@ -21,6 +23,7 @@ class Checkpoints:
 
     def __init__(self, workdir, model, max_to_keep=3):
         self._model = model
+        self._last_step = None
         # Variables, and not the objects that own them: TensorFlow does not follow a
         # Keras model's lists of layers, and would leave out their weights in silence.
         owners = {
@@ -45,25 +48,47 @@ class Checkpoints:
         )
 
     def save(self):
-        """Writes a checkpoint; returns its path prefix."""
-        return self._manager.save(checkpoint_number=int(self._model.step.numpy()))
-
-    def restore(self):
-        """Restores the last checkpoint, if there is one; returns the step.
+        """Writes a checkpoint of this step, unless it is there already.
 
         Raises:
-            UserError: if the checkpoint cannot be read or is of another model.
+            UserError: if a weight is no longer a finite number.
         """
-        path = self._manager.latest_checkpoint
-        if path is None:
-            return 0
-        try:
-            status = self._checkpoint.restore(path)
-            status.assert_existing_objects_matched().assert_consumed()
-        except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
-            reason = str(error).splitlines()[0]
+        step = int(self._model.step.numpy())
+        # Written again, a checkpoint that is already the last one would for a moment
+        # be the last one and half-written.
+        if step == self._last_step:
+            return
+        for variable in self._model.trainable_variables:
+            if not np.isfinite(variable.numpy()).all():
+                raise UserError(
+                    f"{variable.path} is no longer finite at step {step}. The last "
+                    "checkpoint is from before; try lower learning rates in a new "
+                    "workdir"
+                )
+        self._manager.save(checkpoint_number=step)
+        self._last_step = step
+
+    def restore(self):
+        """Restores the last checkpoint that can be read; returns its step, or 0.
+
+        Raises:
+            UserError: if there are checkpoints, but all of them are damaged or of
+                another model.
+        """
+        paths = self._manager.checkpoints[::-1]
+        for path in paths:
+            try:
+                status = self._checkpoint.restore(path)
+                status.assert_existing_objects_matched().assert_consumed()
+            except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
+                reason = str(error).splitlines()[0]
+                logging.warning("%s cannot be read (%.200s)", path, reason)
+                continue
+            self._last_step = int(self._model.step.numpy())
+            return self._last_step
+        if paths:
             raise UserError(
-                f"The checkpoint {path} cannot be read, or is of another model "
-                f"({reason:.200}). Delete it to go on from the one before"
-            ) from error
-        return int(self._model.step.numpy())
+                f"None of the checkpoints in {self._manager.directory} can be read by "
+                f"this model ({reason:.200})"
+            )
+        return 0

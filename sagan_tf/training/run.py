@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 
 from sagan_tf.config import load_config
@@ -39,6 +40,7 @@ def run(config):
             f"--batch_size={config.batch_size} cannot be shared by {devices} GPUs: "
             "give a multiple, or choose GPUs by CUDA_VISIBLE_DEVICES"
         )
+    keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         model = build_sagan(config)
     checkpoints = Checkpoints(workdir, model)
@@ -81,7 +83,6 @@ def _fit(model, dataset, config, checkpoints, steps):
         )
     except KeyboardInterrupt:
         checkpoints.save()
-        bar.close()
         raise UserError(
             f"Stopped at step {model.step.numpy()}, which is saved: the same command "
             "goes on from there"

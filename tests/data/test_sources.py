@@ -67,17 +67,19 @@ def test_sub_folders_are_classes(tmp_path):
     assert labels.tolist() == [0, 1, 1]
 
 
-def test_unreadable_files_are_skipped_counted_and_named(tmp_path, caplog):
+def test_unreadable_files_are_skipped_counted_and_named(tmp_path, caplog, monkeypatch):
     plain(5).save(tmp_path / "good.png")
     whole = (tmp_path / "good.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "text.gif").write_text("<html>")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
+    plain(5, (200, 200)).save(tmp_path / "bomb.png")
     with caplog.at_level(logging.WARNING):
         images, _ = load_images(folder_config(tmp_path))
     assert len(images) == 1
-    assert "Skipped 3 unreadable" in caplog.text
-    for name in ("cut.png", "empty.jpg", "text.gif"):
+    assert "Skipped 4 unreadable" in caplog.text
+    for name in ("cut.png", "empty.jpg", "text.gif", "bomb.png"):
         assert name in caplog.text
 
 
@@ -155,6 +157,11 @@ def test_a_set_of_tensorflow_datasets(prepared):
     np.testing.assert_allclose(images.mean((1, 2, 3)), 50 * labels, atol=2)
 
 
+def test_a_split_may_be_a_slice(prepared):
+    config = Config(dataset="portraits", data_dir=prepared, split="train[:2]+test[:1]")
+    assert load_images(config)[0].shape == (3, 64, 64, 3)
+
+
 @pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED} is not there")
 def test_mnist_itself():
     config = Config(dataset="mnist", data_dir=str(SHARED), split="test", channels=1)
@@ -183,6 +190,8 @@ def test_sets_that_cannot_be_had(prepared, tmp_path):
     config = Config(dataset="portraits", data_dir=prepared, split="trane")
     with pytest.raises(UserError, match="no split 'trane', only train, test"):
         load_images(config)
+    with pytest.raises(UserError, match="portraits/large"):
+        load_images(Config(dataset="portraits/large", data_dir=prepared))
     with pytest.raises(UserError, match="'words' has no single image"):
         load_images(Config(dataset="words", data_dir=str(tmp_path)))
 

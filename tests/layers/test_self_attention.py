@@ -194,3 +194,11 @@ def test_refuses_bad_shapes(kwargs, shape, message):
 def test_refuses_bad_arguments(kwargs):
     with pytest.raises(ValueError, match=next(iter(kwargs))):
         SelfAttention(**kwargs)
+
+
+def test_refuses_a_map_that_the_pool_does_not_divide_after_building():
+    layer = SelfAttention(pool_size=2)
+    layer.build((None, None, None, 8))
+    assert layer(np.zeros((1, 4, 6, 8), "float32")).shape == (1, 4, 6, 8)
+    with pytest.raises(ValueError, match="multiples of pool_size=2"):
+        layer(np.zeros((1, 4, 5, 8), "float32"))

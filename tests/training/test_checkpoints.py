@@ -79,15 +79,57 @@ def test_a_half_written_checkpoint_is_never_the_last(model, tmp_path):
     assert restore(tmp_path)[0] == 1
 
 
-def test_a_damaged_checkpoint_is_an_error_that_says_what_to_do(model, tmp_path):
-    save(model, tmp_path, 1)
-    data = tmp_path / "checkpoints" / "step-1.data-00000-of-00001"
-    data.write_bytes(data.read_bytes()[:1000])
-    with pytest.raises(UserError, match="step-1 cannot be read"):
+@pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
+@pytest.mark.parametrize("keep", [None, 0, 50])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    model, tmp_path, part, keep, caplog
+):
+    save(model, tmp_path, 1, 2)
+
+    def damage(step):
+        file = tmp_path / "checkpoints" / f"step-{step}.{part}"
+        if keep is None:
+            file.unlink()
+        else:
+            file.write_bytes(file.read_bytes()[:keep])
+
+    damage(2)
+    step, other = restore(tmp_path)
+    assert step == 1
+    assert (other.generator.variables[0].numpy() == 1).all()
+    assert "step-2 cannot be read" in caplog.text
+    damage(1)
+    with pytest.raises(UserError, match="None of the checkpoints in"):
         restore(tmp_path)
+
+
+def test_the_last_checkpoint_is_not_written_twice(model, tmp_path):
+    def times():
+        folder = tmp_path / "checkpoints"
+        return {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+    checkpoints = Checkpoints(tmp_path, model)
+    model.step.assign(3)
+    checkpoints.save()
+    before = times()
+    checkpoints.save()
+    assert times() == before
+    restored = Checkpoints(tmp_path, model)
+    restored.restore()
+    restored.save()
+    assert times() == before
+
+
+def test_weights_that_are_no_numbers_are_not_saved(model, tmp_path):
+    save(model, tmp_path, 1)
+    model.step.assign(2)
+    model.discriminator.to_logit.bias.assign([np.nan])
+    with pytest.raises(UserError, match="to_logit/bias is no longer finite at step 2"):
+        Checkpoints(tmp_path, model).save()
+    assert restore(tmp_path)[0] == 1
 
 
 def test_a_checkpoint_of_another_model_is_refused(model, tmp_path):
     save(model, tmp_path, 1)
-    with pytest.raises(UserError, match="of another model"):
+    with pytest.raises(UserError, match="by this model"):
         restore(tmp_path, width=16)

@@ -1,0 +1,53 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sagan_tf import load_run
+from sagan_tf.config import Config
+from sagan_tf.errors import UserError
+from sagan_tf.training import run
+
+CONFIG = Config(
+    image_size=32,
+    channels=1,
+    width=8,
+    batch_size=8,
+    steps=2,
+    discriminator_steps=2,
+    log_interval=1,
+    sample_interval=1,
+    checkpoint_interval=1,
+    num_samples=4,
+    generator_attention_resolutions=(8,),
+    discriminator_attention_resolutions=(),
+)
+
+
+@pytest.fixture
+def two_devices(monkeypatch):
+    def make_strategy():
+        return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+    monkeypatch.setitem(run.__globals__, "make_strategy", make_strategy)
+
+
+def test_a_run_on_several_devices_goes_on_and_is_sampled_on_one(two_devices, tmp_path):
+    config = dataclasses.replace(CONFIG, workdir=str(tmp_path))
+    run(config)
+    run(dataclasses.replace(config, steps=3))
+    trained = load_run(tmp_path)
+    assert trained.step == 3
+    model = tf.saved_model.load(str(tmp_path / "export" / "saved_model"))
+    images = model.signatures["sample"](
+        num_images=tf.constant(4), seed=tf.constant(1), truncation=tf.constant(1.0)
+    )["images"]
+    np.testing.assert_array_equal(images, trained.generate(4, seed=1))
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(two_devices, tmp_path):
+    config = dataclasses.replace(CONFIG, batch_size=7, workdir=str(tmp_path / "run"))
+    with pytest.raises(UserError, match="cannot be shared by 2 GPUs"):
+        run(config)
+    assert not (tmp_path / "run").exists()
