@@ -12,3 +12,9 @@ tf.config.set_logical_device_configuration(
 @pytest.fixture(autouse=True)
 def seeded():
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def two_devices():
+    """One strategy for all tests: a second one in a process clashes with the first."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])

@@ -1,6 +1,9 @@
+import functools
+
 import tensorflow as tf
 
 
+@functools.cache  # the collective operations of two in one process would clash
 def make_strategy():
     """The `tf.distribute` strategy for the devices that are there.
 

@@ -218,7 +218,7 @@ def test_uint8_is_rounded_and_clipped():
     np.testing.assert_array_equal(to_uint8(every / 127.5 - 1.0), every)
 
 
-def test_replicas_share_the_batch(monkeypatch):
+def test_replicas_share_the_batch(two_devices, monkeypatch):
     """With one batch of reals and of latents, twice, two devices do what one does."""
     monkeypatch.setattr(
         SAGAN, "_draw_latents", lambda self, n, update: sample_latents(2, 128, update)
@@ -229,8 +229,7 @@ def test_replicas_share_the_batch(monkeypatch):
         return keras.optimizers.SGD(0.1, momentum=0.5)
 
     alone = make(optimizer=optimizer)
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
+    with two_devices.scope():
         model = make(optimizer=optimizer)
     for network in ("generator", "discriminator", "ema_generator"):
         getattr(model, network).set_weights(getattr(alone, network).get_weights())

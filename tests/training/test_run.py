@@ -25,15 +25,12 @@ CONFIG = Config(
 )
 
 
-@pytest.fixture
-def two_devices(monkeypatch):
-    def make_strategy():
-        return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-
-    monkeypatch.setitem(run.__globals__, "make_strategy", make_strategy)
+@pytest.fixture(autouse=True)
+def on_two_devices(two_devices, monkeypatch):
+    monkeypatch.setitem(run.__globals__, "make_strategy", lambda: two_devices)
 
 
-def test_a_run_on_several_devices_goes_on_and_is_sampled_on_one(two_devices, tmp_path):
+def test_a_run_on_several_devices_goes_on_and_is_sampled_on_one(tmp_path):
     config = dataclasses.replace(CONFIG, workdir=str(tmp_path))
     run(config)
     run(dataclasses.replace(config, steps=3))
@@ -46,7 +43,7 @@ def test_a_run_on_several_devices_goes_on_and_is_sampled_on_one(two_devices, tmp
     np.testing.assert_array_equal(images, trained.generate(4, seed=1))
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(two_devices, tmp_path):
+def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):
     config = dataclasses.replace(CONFIG, batch_size=7, workdir=str(tmp_path / "run"))
     with pytest.raises(UserError, match="cannot be shared by 2 GPUs"):
         run(config)
