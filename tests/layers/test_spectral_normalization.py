@@ -124,6 +124,26 @@ def test_gradient_equals_finite_differences(name):
         assert np.sum(gradient * direction) == pytest.approx(difference, rel=1e-2)
 
 
+def test_gradient_holds_u_and_v_constant():
+    # Away from convergence, where it matters: by hand, after one iteration.
+    layer, _ = make("dense")
+    kernel = layer.kernel.numpy().astype("float64")  # [inputs, outputs]
+    v = kernel @ layer.u.numpy()
+    v /= np.linalg.norm(v)
+    u = kernel.T @ v
+    u /= np.linalg.norm(u)
+    sigma = v @ kernel @ u
+    upstream = np.random.default_rng(3).normal(size=kernel.shape)
+    expected = upstream / sigma
+    expected -= np.sum(upstream * kernel) / sigma**2 * np.outer(v, u)
+    with tf.GradientTape() as tape:
+        outputs = layer(np.eye(5, dtype="float32"))  # the normalized kernel, bias 0
+        loss = tf.reduce_sum(upstream.astype("float32") * outputs)
+    np.testing.assert_allclose(
+        tape.gradient(loss, layer.kernel.value), expected, atol=1e-5
+    )
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", ["conv", "conv_transpose", "dense"])

@@ -80,6 +80,15 @@ def test_outputs_and_variables_are_float32_under_every_policy(policy):
     np.testing.assert_allclose(generator(latents()), reference(latents()), atol=0.02)
 
 
+def test_images_are_what_tanh_makes_of_the_last_layer():
+    generator = DCGANGenerator(image_size=32, width=8, attention_resolutions=())
+    generator.build((None, 128))
+    generator.to_image.kernel.assign(np.zeros(generator.to_image.kernel.shape))
+    generator.to_image.bias.assign([-3.0, 0.5, 3.0])
+    expected = np.broadcast_to(np.tanh([-3.0, 0.5, 3.0]), (2, 32, 32, 3))
+    np.testing.assert_allclose(generator(latents()), expected, atol=1e-6)
+
+
 def test_an_image_does_not_depend_on_its_batch_mates():
     generator = DCGANGenerator(image_size=32, width=8, attention_resolutions=(16,))
     generator(latents(8), training=True)
