@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import pytest
 from absl import flags
@@ -11,6 +12,9 @@ from sagan_tf.config import (
     load_preset,
 )
 from sagan_tf.errors import UserError
+from sagan_tf.models.builders import build_sagan
+
+PRESETS = Path(__file__).parents[1] / "configs"
 
 PRESET = """
 from sagan_tf.config import Config
@@ -125,3 +129,11 @@ def test_a_file_without_a_config_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"batchsize": 3}')
     with pytest.raises(UserError, match="does not know: batchsize"):
         load_config(tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted(PRESETS.glob("*.py")), ids=lambda p: p.stem)
+def test_every_preset_builds_its_networks(path):
+    config = load_preset(path)
+    assert config.dataset.replace("/church_outdoor", "_church") == path.stem
+    assert config.workdir == f"runs/{config.dataset.replace('/', '_')}"
+    build_sagan(config)
