@@ -1,6 +1,7 @@
 """The only place that knows the order of things in a training run."""
 
 import os
+import shlex
 from pathlib import Path
 
 import keras
@@ -61,7 +62,8 @@ def run(config):
     print(f"Images:     {grid}")
     print(f"SavedModel: {saved_model}")
     print(f"Metrics:    {workdir / 'logs' / 'metrics.csv'}")
-    print(f"More:       python -m sagan_tf sample --workdir={workdir}")
+    more = shlex.join(["python", "-m", "sagan_tf", "sample", f"--workdir={workdir}"])
+    print(f"More:       {more}")
 
 
 def _fit(model, dataset, config, checkpoints, steps):
