@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import importlib.util
 import json
+import os
 from pathlib import Path
 
 from absl import flags
@@ -46,6 +47,9 @@ class Config:
     channels: int = _setting(3, "Image channels: 1, 3 or 4.")
 
     width: int = _setting(64, "Channels of each network's largest map.")
+    discriminator_width: int | None = _setting(
+        None, "Those of the discriminator's; by default --width."
+    )
     latent_dim: int = _setting(128, "Length of a latent vector.")
     generator_attention_resolutions: tuple[int, ...] | None = _setting(
         None,
@@ -112,6 +116,11 @@ class Config:
         if self.crop_size is not None and self.crop_size < 1:
             raise UserError(
                 f"--crop_size must be at least 1. Received: {self.crop_size}"
+            )
+        if self.discriminator_width is not None and self.discriminator_width < 1:
+            raise UserError(
+                "--discriminator_width must be at least 1. "
+                f"Received: {self.discriminator_width}"
             )
         if not 0 <= self.seed < 2**31:
             raise UserError(
@@ -229,6 +238,15 @@ def load_config(workdir):
             "Train one with: python train.py"
         )
     return Config.from_json(path.read_text(), workdir)
+
+
+def save_config(config):
+    """Writes `config.json` into the config's workdir, in one piece."""
+    workdir = Path(config.workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    partial = workdir / "config.json.partial"
+    partial.write_text(config.to_json())
+    os.replace(partial, workdir / "config.json")
 
 
 def load_preset(path):

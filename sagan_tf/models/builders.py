@@ -27,7 +27,7 @@ def build_discriminator(config):
     return DCGANDiscriminator(
         image_size=config.image_size,
         channels=config.channels,
-        width=config.width,
+        width=config.discriminator_width or config.width,
         attention_resolutions=config.discriminator_attention_resolutions,
         spectral_normalization=config.discriminator_spectral_normalization,
         dtype=config.precision,

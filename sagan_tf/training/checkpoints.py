@@ -69,7 +69,10 @@ class Checkpoints:
         self._last_step = step
 
     def restore(self):
-        """Restores the last checkpoint that can be read; returns its step, or 0.
+        """Restores the last checkpoint that can be read.
+
+        Returns:
+            Its step, or None where there is no checkpoint.
 
         Raises:
             UserError: if there are checkpoints, but all of them are damaged or of
@@ -91,4 +94,4 @@ class Checkpoints:
                 f"None of the checkpoints in {self._manager.directory} can be read by "
                 f"this model ({reason:.200})"
             )
-        return 0
+        return None

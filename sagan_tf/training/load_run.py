@@ -35,6 +35,6 @@ def load_run(workdir):
     """
     config = load_config(workdir)
     model = build_sagan(config)
-    if not Checkpoints(workdir, model).restore():
+    if Checkpoints(workdir, model).restore() is None:
         raise UserError(f"The run in {workdir} has no checkpoint yet")
     return Run(config, model)

@@ -1,13 +1,12 @@
 """The only place that knows the order of things in a training run."""
 
-import os
 import shlex
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from sagan_tf.config import load_config
+from sagan_tf.config import load_config, save_config
 from sagan_tf.data import make_dataset
 from sagan_tf.errors import UserError
 from sagan_tf.export.saved_model import export_saved_model
@@ -45,16 +44,15 @@ def run(config):
     with strategy.scope():
         model = build_sagan(config)
     checkpoints = Checkpoints(workdir, model)
-    step = checkpoints.restore()
+    restored = checkpoints.restore()
+    step = restored or 0
     if step >= config.steps:
         print(f"{workdir} is at step {step} already. Raise --steps to go on.")
     else:
         dataset = make_dataset(config, start_step=step)
-        _write_config(config, workdir)
-        print(
-            f"{'Going on from step ' + str(step) if step else 'Training'} in {workdir}"
-            f" on {describe_devices()}, {config.precision}"
-        )
+        save_config(config)
+        beginning = "Training" if restored is None else f"Going on from step {step}"
+        print(f"{beginning} in {workdir} on {describe_devices()}, {config.precision}")
         _fit(model, dataset, config, checkpoints, config.steps - step)
 
     grid = callbacks.write_sample_grid(config, model, int(model.step.numpy()))
@@ -103,10 +101,3 @@ def _check_same_settings(config, workdir):
             f"{workdir} holds a run with other settings: {'; '.join(differences)}. "
             "Leave them as they were, or give another --workdir"
         )
-
-
-def _write_config(config, workdir):
-    workdir.mkdir(parents=True, exist_ok=True)
-    partial = workdir / "config.json.partial"
-    partial.write_text(config.to_json())
-    os.replace(partial, workdir / "config.json")

@@ -60,8 +60,8 @@ def test_every_variable_comes_back(model, tmp_path):
             np.testing.assert_array_equal(actual, expected, err_msg=expected.path)
 
 
-def test_nothing_there_is_step_0(tmp_path):
-    assert restore(tmp_path)[0] == 0
+def test_nothing_there_is_no_step(tmp_path):
+    assert restore(tmp_path)[0] is None
 
 
 def test_the_last_three_are_kept(model, tmp_path):

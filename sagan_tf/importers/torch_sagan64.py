@@ -1,0 +1,223 @@
+"""Checkpoints of the 64 px PyTorch SAGAN, heykeetae/Self-Attention-GAN."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from sagan_tf.config import Config, save_config
+from sagan_tf.errors import UserError
+from sagan_tf.importers.state_dict import read_state_dict
+from sagan_tf.layers import SelfAttention, SpectralNormalization
+from sagan_tf.models import SAGAN, DCGANDiscriminator, DCGANGenerator
+from sagan_tf.models.builders import build_sagan
+from sagan_tf.training.checkpoints import Checkpoints
+
+# In every checkpoint and of no use here: `v` follows from `u` in each call, and
+# nothing counts batches.
+_UNUSED = (".weight_v", ".num_batches_tracked")
+
+
+def import_sagan64(workdir, generator=None, discriminator=None, config=None):
+    """Makes a run directory of a checkpoint; nothing is written if it does not fit.
+
+    Widths, latent length and image channels are read off the tensors. The moving
+    average, which the checkpoint does not have, starts as a copy of the generator;
+    neither does it have optimizers, which start anew, nor does a network whose file
+    is not given. The run is at the step that the files' names begin with (`N_G.pth`,
+    as the original names them), or at 0.
+
+    Args:
+        workdir: Folder of the run to make; it may not hold one.
+        generator: Path of the generator's state dict, `.pth` or `.npz`, or None.
+        discriminator: The discriminator's, likewise; one of them must be given.
+        config: `Config` with the data and the training to go on with; by default
+            the original's, on CelebA. What the networks are is taken from the files.
+
+    Returns:
+        The step.
+
+    Raises:
+        UserError: if the files are not there or not such a checkpoint, with the
+            names of all tensors that are missing, extra, of another shape or not
+            finite; or if the workdir holds a run.
+    """
+    if not (generator or discriminator):
+        raise UserError("Give --generator=N_G.pth, --discriminator=N_D.pth or both")
+    if (Path(workdir) / "config.json").exists():
+        raise UserError(f"{workdir} holds a run already: give another --workdir")
+    step = _step_of([path for path in (generator, discriminator) if path])
+    states = _read_states(generator, discriminator)
+
+    config = dataclasses.replace(
+        config or Config(dataset="celeb_a", crop_size=160),
+        **_infer_sizes(**states),
+        image_size=64,
+        generator_attention_resolutions=(16, 32),
+        discriminator_attention_resolutions=(8, 4),
+        generator_spectral_normalization=True,
+        discriminator_spectral_normalization=True,
+        spectral_norm_axis="input",
+        workdir=str(workdir),
+    )
+    keras.utils.set_random_seed(config.seed)
+    model = build_sagan(config)
+    if generator:
+        _load(model.generator, states["generator"], generator)
+        model.ema_generator.set_weights(model.generator.get_weights())
+    if discriminator:
+        _load(model.discriminator, states["discriminator"], discriminator)
+    model.step.assign(step)
+
+    Checkpoints(workdir, model).save()
+    save_config(config)
+    return step
+
+
+def variables_by_name(network):
+    """A network's variables by the original's names for them.
+
+    Args:
+        network: Built `DCGANGenerator` or `DCGANDiscriminator`, spectrally
+            normalized.
+
+    Returns:
+        Dict of PyTorch parameter and buffer names to Keras variables.
+    """
+    variables = {}
+    block = attention = 0
+    for layer in network.stack:
+        if isinstance(layer, SpectralNormalization):
+            block += 1
+            name = f"l{block}.0.module"
+            variables[f"{name}.weight_bar"] = layer.kernel
+            variables[f"{name}.weight_u"] = layer.u
+            variables[f"{name}.bias"] = layer.layer.bias
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            name = f"l{block}.1"
+            variables[f"{name}.weight"] = layer.gamma
+            variables[f"{name}.bias"] = layer.beta
+            variables[f"{name}.running_mean"] = layer.moving_mean
+            variables[f"{name}.running_var"] = layer.moving_variance
+        elif isinstance(layer, SelfAttention):
+            attention += 1
+            for part in ("query", "key", "value"):
+                convolution = getattr(layer, part)
+                name = f"attn{attention}.{part}_conv"
+                variables[f"{name}.weight"] = convolution.kernel
+                variables[f"{name}.bias"] = convolution.bias
+            variables[f"attn{attention}.gamma"] = layer.gamma
+    last = network.layers[-1]
+    variables["last.0.weight"], variables["last.0.bias"] = last.kernel, last.bias
+    return variables
+
+
+def _step_of(paths):
+    numbers = {
+        int(match[1])
+        for path in paths
+        if (match := re.match(r"(\d+)_", Path(path).name))
+    }
+    if len(numbers) > 1:
+        raise UserError(
+            f"{paths[0]} and {paths[1]} are of different steps, by their names: give a "
+            "pair of one step"
+        )
+    return max(numbers, default=0)
+
+
+def _read_states(generator, discriminator):
+    """The state dicts of the files that are given, if they have the right names."""
+    # The names, and each tensor's number of axes, are the same at any width.
+    narrow = SAGAN(
+        DCGANGenerator(width=8, name="generator"),
+        DCGANDiscriminator(width=8, name="discriminator"),
+    )
+    states = {}
+    for path, network in (
+        (generator, narrow.generator),
+        (discriminator, narrow.discriminator),
+    ):
+        if not path:
+            continue
+        state = {
+            name: tensor
+            for name, tensor in read_state_dict(path).items()
+            if not name.endswith(_UNUSED)
+        }
+        variables = variables_by_name(network)
+        _refuse(
+            path,
+            network,
+            missing=[name for name in variables if name not in state],
+            extra=[name for name in state if name not in variables],
+            misshapen=[
+                f"{name} {list(state[name].shape)}"
+                for name, variable in variables.items()
+                if name in state and state[name].ndim != len(_torch_shape(variable))
+            ],
+        )
+        states[network.name] = state
+    return states
+
+
+def _infer_sizes(generator=None, discriminator=None):
+    """The fields of `Config` that say how large the networks of the states are."""
+    sizes = {}
+    if generator:
+        sizes["latent_dim"] = len(generator["l1.0.module.weight_bar"])
+        sizes["width"], sizes["channels"] = generator["last.0.weight"].shape[:2]
+    if discriminator:
+        width, channels = discriminator["l1.0.module.weight_bar"].shape[:2]
+        if sizes.setdefault("channels", channels) != channels:
+            raise UserError(
+                f"The generator makes images of {sizes['channels']} channels, but the "
+                f"discriminator takes {channels}: the files are not of one run"
+            )
+        if sizes.setdefault("width", width) != width:
+            sizes["discriminator_width"] = width
+    return sizes
+
+
+def _load(network, state, path):
+    """Assigns a state dict to the network, if all of it fits."""
+    variables = variables_by_name(network)
+    _refuse(
+        path,
+        network,
+        misshapen=[
+            f"{name} {list(state[name].shape)} instead of {_torch_shape(variable)}"
+            for name, variable in variables.items()
+            if list(state[name].shape) != _torch_shape(variable)
+        ],
+        not_finite=[name for name in state if not np.isfinite(state[name]).all()],
+    )
+    for name, variable in variables.items():
+        tensor = state[name]
+        if tensor.ndim == 4:
+            # From [out, in, height, width], or [in, out, height, width] where the
+            # convolution is transposed: Keras has both the other way round.
+            tensor = tensor.transpose(2, 3, 1, 0)
+        variable.assign(tensor.reshape(variable.shape))
+
+
+def _torch_shape(variable):
+    if len(variable.shape) == 4:
+        height, width, *channels = variable.shape
+        return [*reversed(channels), height, width]
+    return list(variable.shape) or [1]
+
+
+def _refuse(path, network, **problems):
+    """Raises an error that lists the tensors, if there are any, by problem."""
+    lists = [
+        f"{problem.replace('_', ' ')}: {', '.join(names)}"
+        for problem, names in problems.items()
+        if names
+    ]
+    if lists:
+        raise UserError(
+            f"{path} is not a {network.name} of the 64 px PyTorch SAGAN; {'; '.join(lists)}"
+        )
