@@ -46,11 +46,17 @@ class Config:
     image_size: int = _setting(64, "Side of the images in pixels: 32, 64, 128 or 256.")
     channels: int = _setting(3, "Image channels: 1, 3 or 4.")
 
+    architecture: str = _setting(
+        "dcgan", "The networks: dcgan, or infogan, those of an MNIST net."
+    )
     width: int = _setting(64, "Channels of each network's largest map.")
     discriminator_width: int | None = _setting(
         None, "Those of the discriminator's; by default --width."
     )
     latent_dim: int = _setting(128, "Length of a latent vector.")
+    latent_distribution: str = _setting(
+        "normal", "Distribution of the latents: normal, or uniform in [-1, 1)."
+    )
     generator_attention_resolutions: tuple[int, ...] | None = _setting(
         None,
         "Resolutions with self-attention in the generator; by default 16 and, above "

@@ -24,7 +24,6 @@ _OUTPUT = flags.DEFINE_string(
 
 def run():
     """Runs the command."""
-    from sagan_tf.models.sagan import sample_latents
     from sagan_tf.training import load_run
     from sagan_tf.visualization import save_image_grid
 
@@ -42,8 +41,8 @@ def run():
     if output.suffix == ".png":
         save_image_grid(images, output)
     elif output.suffix == ".npz":
-        latents = sample_latents(
-            len(images), trained.config.latent_dim, _SEED.value, _TRUNCATION.value
+        latents = trained.model.sample_latents(
+            len(images), _SEED.value, _TRUNCATION.value
         )
         np.savez(output, images=images, latents=latents.numpy())
     else:

@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from sagan_tf.models.sagan import sample_latents, to_uint8
+from sagan_tf.models.sagan import to_uint8
 
 
 def export_saved_model(model, path):
@@ -35,7 +35,7 @@ def export_saved_model(model, path):
         return {"images": generator(latents, training=False)}
 
     def sample(num_images, seed, truncation):
-        latents = sample_latents(num_images, generator.latent_dim, seed, truncation)
+        latents = model.sample_latents(num_images, seed, truncation)
         return {"images": to_uint8(generator(latents, training=False))}
 
     def attention(latents):

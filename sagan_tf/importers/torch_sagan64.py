@@ -55,6 +55,8 @@ def import_sagan64(workdir, generator=None, discriminator=None, config=None):
         config or Config(dataset="celeb_a", crop_size=160),
         **_infer_sizes(**states),
         image_size=64,
+        architecture="dcgan",
+        latent_distribution="normal",
         generator_attention_resolutions=(16, 32),
         discriminator_attention_resolutions=(8, 4),
         generator_spectral_normalization=True,
@@ -219,5 +221,6 @@ def _refuse(path, network, **problems):
     ]
     if lists:
         raise UserError(
-            f"{path} is not a {network.name} of the 64 px PyTorch SAGAN; {'; '.join(lists)}"
+            f"{path} is not a {network.name} of the 64 px PyTorch SAGAN; "
+            f"{'; '.join(lists)}"
         )

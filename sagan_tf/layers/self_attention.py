@@ -58,6 +58,8 @@ class SelfAttention(keras.layers.Layer):
         [Zhang et al., 2018](https://arxiv.org/abs/1805.08318), equations 1 to 3.
     """
 
+    kernel_size = 1  # of the convolutions; a subclass may take another
+
     def __init__(
         self,
         key_reduction=8,
@@ -186,7 +188,8 @@ class SelfAttention(keras.layers.Layer):
     def _convolution(self, name, index, filters):
         convolution = keras.layers.Conv2D(
             filters,
-            kernel_size=1,
+            kernel_size=self.kernel_size,
+            padding="same",
             use_bias=self.use_bias,
             kernel_initializer=_copy_initializer(self.kernel_initializer, index),
             bias_initializer=_copy_initializer(self.bias_initializer, index),

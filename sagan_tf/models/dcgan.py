@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from sagan_tf.layers import SelfAttention, SpectralNormalization
+from sagan_tf.models.stack import apply_stack, build_stack
 
 SMALLEST_MAP = 4
 IMAGE_SIZES = (32, 64, 128, 256)
@@ -83,7 +84,7 @@ class DCGANGenerator(keras.Model):
         self.spectral_normalization = spectral_normalization
         self.spectral_norm_axis = spectral_norm_axis
 
-        self.stack = []
+        self.stack = [keras.layers.Reshape((1, 1, latent_dim), dtype=self.dtype_policy)]
         inputs, resolution = latent_dim, SMALLEST_MAP
         while resolution < image_size:
             outputs = width * image_size // (2 * resolution)
@@ -105,12 +106,10 @@ class DCGANGenerator(keras.Model):
         )
 
     def build(self, latents_shape):
-        shape = _build_stack(self.stack, (latents_shape[0], 1, 1, self.latent_dim))
-        self.to_image.build(shape)
+        self.to_image.build(build_stack(self.stack, tuple(latents_shape)))
 
     def call(self, latents, training=False, return_attention_scores=False):
-        x = ops.reshape(latents, (-1, 1, 1, self.latent_dim))
-        x, scores = _apply_stack(self.stack, x, training)
+        x, scores = apply_stack(self.stack, latents, training)
         images = ops.tanh(ops.cast(self.to_image(x), "float32"))
         return (images, scores) if return_attention_scores else images
 
@@ -212,10 +211,10 @@ class DCGANDiscriminator(keras.Model):
         self.to_logit = _convolution(inputs, 1, "valid", self.dtype_policy, "to_logit")
 
     def build(self, images_shape):
-        self.to_logit.build(_build_stack(self.stack, tuple(images_shape)))
+        self.to_logit.build(build_stack(self.stack, tuple(images_shape)))
 
     def call(self, images, training=False, return_attention_scores=False):
-        x, scores = _apply_stack(self.stack, images, training)
+        x, scores = apply_stack(self.stack, images, training)
         logits = ops.reshape(ops.cast(self.to_logit(x), "float32"), (-1,))
         return (logits, scores) if return_attention_scores else logits
 
@@ -281,28 +280,6 @@ def _seed_initializers(fan_in):
         keras.initializers.RandomUniform(-limit, limit),
         keras.initializers.RandomUniform(-limit, limit),
     )
-
-
-def _build_stack(stack, shape):
-    for layer in stack:
-        layer.build(shape)
-        shape = layer.compute_output_shape(shape)
-    return shape
-
-
-def _apply_stack(stack, x, training):
-    """Runs `x` through the layers; returns it and the attention maps by name."""
-    scores = {}
-    for layer in stack:
-        if isinstance(layer, SelfAttention):
-            x, scores[layer.name] = layer(
-                x, return_attention_scores=True, training=training
-            )
-        elif isinstance(layer, keras.layers.BatchNormalization | SpectralNormalization):
-            x = layer(x, training=training)
-        else:
-            x = layer(x)
-    return x, scores
 
 
 def _check_arguments(image_size, channels, width, attention_resolutions):

@@ -28,6 +28,8 @@ class SAGAN(keras.Model):
             attributes `latent_dim`, `image_size` and `channels`.
         discriminator: Model from images to logits `[batch]`.
         seed: Integer, what the latents are drawn from.
+        latent_distribution: `"normal"`, standard normal latents, or `"uniform"` ones
+            in `[-1, 1)`.
 
     Attributes:
         ema_generator: The averaged generator, of the generator's class.
@@ -47,12 +49,25 @@ class SAGAN(keras.Model):
         [Zhang et al., 2018](https://arxiv.org/abs/1805.08318)
     """
 
-    def __init__(self, generator, discriminator, seed=0, **kwargs):
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        seed=0,
+        latent_distribution="normal",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
+        if latent_distribution not in ("normal", "uniform"):
+            raise ValueError(
+                '`latent_distribution` must be "normal" or "uniform". '
+                f"Received: latent_distribution={latent_distribution}"
+            )
         self.generator = generator
         self.discriminator = discriminator
         self.ema_generator = generator.__class__.from_config(generator.get_config())
         self.seed = seed
+        self.latent_distribution = latent_distribution
         self.step = self.add_weight(
             name="step",
             shape=(),
@@ -226,19 +241,42 @@ class SAGAN(keras.Model):
             average.assign(decay * average + (1.0 - decay) * value)
 
     def _draw_latents(self, batch_size, update):
-        """Standard normal latents, a function of (seed, step, update, replica)."""
+        """Latents to train with, a function of (seed, step, update, replica)."""
         seed = tf.stack([tf.cast(self.seed, tf.int64), tf.cast(self.step, tf.int64)])
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         for part in (update, replica):
             seed = tf.random.experimental.stateless_fold_in(seed, part)
+        return self._draw([batch_size, self.generator.latent_dim], seed)
+
+    def _draw(self, shape, seed):
         # Philox gives the same numbers on every device, with XLA or without.
-        return tf.random.stateless_normal(
-            [batch_size, self.generator.latent_dim], seed, alg="philox"
-        )
+        if self.latent_distribution == "uniform":
+            return tf.random.stateless_uniform(shape, seed, -1.0, 1.0, alg="philox")
+        return tf.random.stateless_normal(shape, seed, alg="philox")
 
     def call(self, latents, training=False):
         """Images of the averaged generator, float32 in `[-1, 1]`."""
         return self.ema_generator(latents, training=training)
+
+    def sample_latents(self, num_images, seed=0, truncation=1.0):
+        """Latents to sample with, each a function of the seed and its own place.
+
+        Args:
+            num_images: Integer, or int32 scalar tensor.
+            seed: Integer, or int32 scalar tensor.
+            truncation: Float, what the drawn latents are multiplied by.
+
+        Returns:
+            float32 tensor `[num_images, latent_dim]`.
+        """
+        seed = tf.stack([tf.cast(seed, tf.int32), _SAMPLING])
+
+        def draw(place):
+            own_seed = tf.random.experimental.stateless_fold_in(seed, place)
+            return self._draw([self.generator.latent_dim], own_seed)
+
+        latents = tf.map_fn(draw, tf.range(num_images), fn_output_signature=tf.float32)
+        return truncation * latents
 
     def generate(self, num_images, seed=0, truncation=1.0, batch_size=64):
         """Samples the averaged generator in evaluation mode.
@@ -258,14 +296,12 @@ class SAGAN(keras.Model):
         # Whole batches only: one shape, so one trace, and the same arithmetic for an
         # image whatever its batch.
         batches = -(-num_images // batch_size)
-        latents = sample_latents(
-            batches * batch_size, self.generator.latent_dim, seed, truncation
-        )
-        images = [self._draw(batch) for batch in tf.split(latents, batches)]
+        latents = self.sample_latents(batches * batch_size, seed, truncation)
+        images = [self._render(batch) for batch in tf.split(latents, batches)]
         return np.concatenate(images)[:num_images]
 
     @functools.cached_property
-    def _draw(self):
+    def _render(self):
         generator = self.ema_generator
         return tf.function(lambda latents: to_uint8(generator(latents, training=False)))
 
@@ -276,6 +312,7 @@ class SAGAN(keras.Model):
             "generator": serialize(self.generator),
             "discriminator": serialize(self.discriminator),
             "seed": self.seed,
+            "latent_distribution": self.latent_distribution,
         }
 
     @classmethod
@@ -284,28 +321,6 @@ class SAGAN(keras.Model):
         for name in ("generator", "discriminator"):
             config[name] = deserialize(config[name])
         return cls(**config)
-
-
-def sample_latents(num_images, latent_dim, seed=0, truncation=1.0):
-    """Latents to sample with, each a function of the seed and its own place.
-
-    Args:
-        num_images: Integer, or int32 scalar tensor.
-        latent_dim: Integer.
-        seed: Integer, or int32 scalar tensor.
-        truncation: Float, what the standard normal latents are multiplied by.
-
-    Returns:
-        float32 tensor `[num_images, latent_dim]`.
-    """
-    seed = tf.stack([tf.cast(seed, tf.int32), _SAMPLING])
-
-    def draw(place):
-        own_seed = tf.random.experimental.stateless_fold_in(seed, place)
-        return tf.random.stateless_normal([latent_dim], own_seed, alg="philox")
-
-    latents = tf.map_fn(draw, tf.range(num_images), fn_output_signature=tf.float32)
-    return truncation * latents
 
 
 def to_uint8(images):

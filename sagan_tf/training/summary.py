@@ -51,7 +51,7 @@ def _print_memory(model, config):
         2 if keras.DTypePolicy(config.precision).compute_dtype != "float32" else 4
     )
     values, scores = 0, 0
-    shape = (1, 1, 1, config.latent_dim)
+    shape = (1, config.latent_dim)
     for network in networks:
         for layer in network.stack:
             shape = layer.compute_output_shape(shape)

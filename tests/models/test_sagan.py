@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf import SAGAN, DCGANDiscriminator, DCGANGenerator
-from sagan_tf.models.sagan import sample_latents, to_uint8
+from sagan_tf.models.sagan import to_uint8
 
 POLICIES = ["float32", "mixed_bfloat16", "mixed_float16"]
 
@@ -194,7 +194,7 @@ def test_generate_gives_the_same_image_for_a_seed_and_a_place():
     np.testing.assert_array_equal(model.generate(2, seed=5, batch_size=3), images[:2])
     assert (model.generate(2, seed=6) != images[:2]).mean() > 0.1
     # The averaged generator's, in evaluation mode.
-    latents = sample_latents(7, 128, seed=5)
+    latents = model.sample_latents(7, seed=5)
     expected = to_uint8(model.ema_generator(latents, training=False)).numpy()
     assert np.abs(expected.astype(int) - images).max() <= 1
 
@@ -207,7 +207,7 @@ def test_truncation_brings_images_together():
     ]
     assert spread[0] > spread[1] > spread[2] == 0
     np.testing.assert_array_equal(
-        sample_latents(3, 8, 1, 0.5), 0.5 * sample_latents(3, 8, 1)
+        model.sample_latents(3, 1, 0.5), 0.5 * model.sample_latents(3, 1)
     )
 
 
@@ -221,7 +221,7 @@ def test_uint8_is_rounded_and_clipped():
 def test_replicas_share_the_batch(two_devices, monkeypatch):
     """With one batch of reals and of latents, twice, two devices do what one does."""
     monkeypatch.setattr(
-        SAGAN, "_draw_latents", lambda self, n, update: sample_latents(2, 128, update)
+        SAGAN, "_draw_latents", lambda self, n, update: self.sample_latents(2, update)
     )
     half = real_images(2, batch_size=2)
 
