@@ -3,7 +3,13 @@
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
 from sagan_tf.layers import SelfAttention, SpectralNormalization
-from sagan_tf.models import SAGAN, DCGANDiscriminator, DCGANGenerator
+from sagan_tf.models import (
+    SAGAN,
+    DCGANDiscriminator,
+    DCGANGenerator,
+    InfoGANDiscriminator,
+    InfoGANGenerator,
+)
 from sagan_tf.training import load_run, run
 
 __all__ = [
@@ -11,6 +17,8 @@ __all__ = [
     "Config",
     "DCGANDiscriminator",
     "DCGANGenerator",
+    "InfoGANDiscriminator",
+    "InfoGANGenerator",
     "SelfAttention",
     "SpectralNormalization",
     "UserError",

@@ -66,6 +66,8 @@ def test_every_field_is_a_flag(resolve):
         "workdir": "w",
         "split": "test",
         "spectral_norm_axis": "input",
+        "architecture": "infogan",
+        "latent_distribution": "uniform",
         "loss": "wgan",
         "precision": "mixed_bfloat16",
         "generator_attention_resolutions": "8,16",
@@ -131,9 +133,24 @@ def test_a_file_without_a_config_is_refused(tmp_path):
         load_config(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"architecture": "vit"}, "architecture=vit"),
+        ({"architecture": "infogan", "image_size": 28}, "--nogenerator_spectral"),
+        ({"width": 4}, "needs at least that many channels"),
+        ({"latent_distribution": "cauchy"}, "latent_distribution=cauchy"),
+    ],
+)
+def test_networks_that_cannot_be_built_are_a_users_error(settings, message):
+    with pytest.raises(UserError, match=message):
+        build_sagan(Config(**settings))
+
+
 @pytest.mark.parametrize("path", sorted(PRESETS.glob("*.py")), ids=lambda p: p.stem)
 def test_every_preset_builds_its_networks(path):
     config = load_preset(path)
-    assert config.dataset.replace("/church_outdoor", "_church") == path.stem
+    dataset = config.dataset.replace("/church_outdoor", "_church")
+    assert path.stem in (dataset, f"{dataset}_infogan")
     assert config.workdir == f"runs/{config.dataset.replace('/', '_')}"
     build_sagan(config)

@@ -1,6 +1,13 @@
 """The networks, and the model that trains them."""
 
 from sagan_tf.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from sagan_tf.models.infogan import InfoGANDiscriminator, InfoGANGenerator
 from sagan_tf.models.sagan import SAGAN
 
-__all__ = ["SAGAN", "DCGANDiscriminator", "DCGANGenerator"]
+__all__ = [
+    "SAGAN",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
+    "InfoGANDiscriminator",
+    "InfoGANGenerator",
+]

@@ -154,6 +154,8 @@ class SAGAN(keras.Model):
         discriminator_optimizer.build(self.discriminator.trainable_variables)
 
     def get_compile_config(self):
+        if not self.compiled:
+            return None
         serialize = keras.optimizers.serialize
         return {
             "generator_optimizer": serialize(self.generator_optimizer),

@@ -73,6 +73,34 @@ def test_equals_numpy(variant):
     np.testing.assert_array_equal(outputs, layer(x))
 
 
+def test_over_queries_equals_the_lone_layer_of_another_port():
+    """System C: `A = softmax(f'g)` over g's positions, `out = gamma h A + x`.
+
+    f, g and h are 1x1 convolutions, flattened to [channels, N]. What is looked at is
+    f's, so f gives our keys and g our queries.
+    """
+    layer, x = make(normalize_over="queries", bias_initializer="zeros")
+    b, height, width, channels = x.shape
+    for convolution in (layer.query, layer.key, layer.value):
+        kernel, bias = convolution.get_weights()
+        limit = np.sqrt(6 / sum(kernel.shape[2:]))  # Xavier
+        assert 0.8 * limit < np.abs(kernel).max() <= limit
+        assert not bias.any()
+    outputs, scores = layer(x, return_attention_scores=True)
+    for image, output, score in zip(x, outputs, scores, strict=True):
+        flat = np.float64(image).reshape(-1, channels).T
+        f, g, h = (
+            np.float64(convolution.kernel)[0, 0].T @ flat
+            for convolution in (layer.key, layer.query, layer.value)
+        )
+        a = np.exp(f.T @ g)
+        a /= a.sum(axis=-1, keepdims=True)
+        expected = 0.7 * (h @ a) + flat
+        expected = expected.T.reshape(height, width, channels)
+        np.testing.assert_allclose(output, expected, atol=1e-5)
+        np.testing.assert_allclose(score, a.T, atol=1e-6)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_scores_sum_to_one(variant):
     layer, x = make(**VARIANTS[variant])

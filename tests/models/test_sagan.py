@@ -128,6 +128,21 @@ def test_latents_are_a_function_of_seed_step_and_update():
     np.testing.assert_allclose(together.std(axis=1), 1, atol=0.03)
 
 
+def test_uniform_latents_fill_their_interval():
+    settings = {"image_size": 32, "width": 8, "attention_resolutions": ()}
+    model = SAGAN(
+        DCGANGenerator(**settings),
+        DCGANDiscriminator(**settings),
+        latent_distribution="uniform",
+    )
+    for latents in (model._draw_latents(64, 0), model.sample_latents(64)):
+        assert -1 <= np.min(latents) < -0.99 and 0.99 < np.max(latents) < 1
+        assert np.mean(latents) == pytest.approx(0, abs=0.03)
+        assert np.var(latents) == pytest.approx(1 / 3, abs=0.01)
+    with pytest.raises(ValueError, match="latent_distribution=gaussian"):
+        SAGAN(model.generator, model.discriminator, latent_distribution="gaussian")
+
+
 def test_every_discriminator_update_has_its_own_real_batch(monkeypatch):
     model = make(discriminator_steps=3, run_eagerly=True)
     seen = []
