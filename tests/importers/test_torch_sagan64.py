@@ -367,6 +367,30 @@ def test_a_checkpoint_that_does_not_fit_is_refused(change, message, golden, tmp_
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("content", [b"", b"a text\n", b"\x80\x02."])
+@pytest.mark.parametrize("suffix", [".pth", ".npz"])
+def test_a_file_that_is_no_checkpoint_is_refused(suffix, content, tmp_path):
+    if suffix == ".pth":
+        pytest.importorskip("torch", reason="PyTorch is not installed")
+    path = tmp_path / f"G{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=str(path)):
+        import_sagan64(tmp_path / "run", path)
+    with pytest.raises(UserError, match="There is no file"):
+        import_sagan64(tmp_path / "run", tmp_path / "nothing.pth")
+
+
+def test_a_whole_model_is_refused(tmp_path):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    path = tmp_path / "G.pth"
+    torch.save(torch.nn.Linear(2, 2), path)
+    with pytest.raises(UserError, match="run code"):
+        import_sagan64(tmp_path / "run", path)
+    torch.save({"state_dict": {}, "epoch": 3}, path)
+    with pytest.raises(UserError, match="more than the tensors"):
+        import_sagan64(tmp_path / "run", path)
+
+
 def test_swapped_files_are_refused(files, tmp_path):
     with pytest.raises(UserError, match="not a generator .* missing: l1.1.weight"):
         import_sagan64(tmp_path / "run", generator=files["discriminator"])
