@@ -41,7 +41,7 @@ def _read_npz(path):
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is not an .npz file of numeric arrays") from error
 
 

@@ -111,7 +111,7 @@ def variables_by_name(network):
                 variables[f"{name}.weight"] = convolution.kernel
                 variables[f"{name}.bias"] = convolution.bias
             variables[f"attn{attention}.gamma"] = layer.gamma
-    last = network.layers[-1]
+    last = getattr(network, "to_image", None) or network.to_logit
     variables["last.0.weight"], variables["last.0.bias"] = last.kernel, last.bias
     return variables
 
