@@ -224,4 +224,4 @@ def test_commands_say_what_is_missing(tmp_path):
         assert "There is no run in" in stderr and "Traceback" not in stderr
     code, _, stderr = call("-m", "sagan_tf", "smaple")
     assert code == 1
-    assert "export, sample" in stderr
+    assert "export, import_torch, sample" in stderr

@@ -34,6 +34,7 @@ class SelfAttention(keras.layers.Layer):
         use_bias: Boolean, whether the 1x1 convolutions have biases.
         spectral_normalization: Boolean, whether the 1x1 convolutions are wrapped
             in `SpectralNormalization`.
+        spectral_norm_epsilon: Small float, the epsilon of `SpectralNormalization`.
         normalize_over: `"keys"`, as in the paper: each query's scores sum to 1;
             or `"queries"`: each key's do, which a known port does.
         kernel_initializer: Initializer of the kernels. Each convolution gets its
@@ -68,6 +69,7 @@ class SelfAttention(keras.layers.Layer):
         use_output_projection=False,
         use_bias=True,
         spectral_normalization=False,
+        spectral_norm_epsilon=1e-12,
         normalize_over="keys",
         kernel_initializer="glorot_uniform",
         bias_initializer="zeros",
@@ -100,6 +102,7 @@ class SelfAttention(keras.layers.Layer):
         self.use_output_projection = use_output_projection
         self.use_bias = use_bias
         self.spectral_normalization = spectral_normalization
+        self.spectral_norm_epsilon = spectral_norm_epsilon
         self.normalize_over = normalize_over
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
@@ -180,6 +183,7 @@ class SelfAttention(keras.layers.Layer):
             "use_output_projection": self.use_output_projection,
             "use_bias": self.use_bias,
             "spectral_normalization": self.spectral_normalization,
+            "spectral_norm_epsilon": self.spectral_norm_epsilon,
             "normalize_over": self.normalize_over,
             "kernel_initializer": serialize(self.kernel_initializer),
             "bias_initializer": serialize(self.bias_initializer),
@@ -199,7 +203,9 @@ class SelfAttention(keras.layers.Layer):
         )
         if not self.spectral_normalization:
             return convolution
-        return SpectralNormalization(convolution, name=f"{name}_sn")
+        return SpectralNormalization(
+            convolution, epsilon=self.spectral_norm_epsilon, name=f"{name}_sn"
+        )
 
     def _apply(self, convolution, inputs, training):
         if self.spectral_normalization:

@@ -2,6 +2,7 @@
 
 from sagan_tf.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from sagan_tf.models.infogan import InfoGANDiscriminator, InfoGANGenerator
+from sagan_tf.models.resnet import ResNetDiscriminator, ResNetGenerator
 from sagan_tf.models.sagan import SAGAN
 
 __all__ = [
@@ -10,4 +11,6 @@ __all__ = [
     "DCGANGenerator",
     "InfoGANDiscriminator",
     "InfoGANGenerator",
+    "ResNetDiscriminator",
+    "ResNetGenerator",
 ]

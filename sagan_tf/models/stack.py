@@ -2,9 +2,18 @@
 
 import keras
 
-from sagan_tf.layers import SelfAttention, SpectralNormalization
+from sagan_tf.layers import (
+    DiscriminatorBlock,
+    GeneratorBlock,
+    SelfAttention,
+    SpectralNormalization,
+)
 
-_WITH_STATE = (keras.layers.BatchNormalization, SpectralNormalization)
+_WITH_STATE = (
+    keras.layers.BatchNormalization,
+    SpectralNormalization,
+    DiscriminatorBlock,
+)
 
 
 def build_stack(stack, shape):
@@ -15,13 +24,14 @@ def build_stack(stack, shape):
     return shape
 
 
-def apply_stack(stack, x, training):
+def apply_stack(stack, x, training, labels=None):
     """Runs `x` through the layers.
 
     Args:
         stack: List of layers.
         x: What the first one takes.
         training: Boolean, for the layers that have state.
+        labels: Integers `[batch]`, for the blocks that are conditioned on classes.
 
     Returns:
         What the last one gives, and a dict of the attention scores, float32
@@ -33,6 +43,8 @@ def apply_stack(stack, x, training):
             x, scores[layer.name] = layer(
                 x, return_attention_scores=True, training=training
             )
+        elif isinstance(layer, GeneratorBlock):
+            x = layer(x, labels, training=training)
         elif isinstance(layer, _WITH_STATE):
             x = layer(x, training=training)
         else:

@@ -1,0 +1,122 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sagan_tf.layers import ConditionalBatchNormalization
+
+SHAPE = (6, 3, 5, 4)
+LABELS = np.array([0, 2, 1, 1, 0, 2], np.int32)
+
+
+def make(num_classes=3, **kwargs):
+    layer = ConditionalBatchNormalization(num_classes, **kwargs)
+    layer.build(SHAPE)
+    return layer
+
+
+def maps(seed=0):
+    return np.random.default_rng(seed).normal(2, 3, SHAPE).astype("float32")
+
+
+def test_is_plain_batch_normalization_at_first():
+    layer = make(momentum=0.8, epsilon=1e-3)
+    plain = keras.layers.BatchNormalization(momentum=0.8, epsilon=1e-3)
+    for seed in range(3):
+        x = maps(seed)
+        np.testing.assert_allclose(
+            layer(x, LABELS, training=True), plain(x, training=True), atol=1e-6
+        )
+    np.testing.assert_allclose(layer(x, LABELS), plain(x), atol=1e-6)
+
+
+def test_each_class_reads_its_own_row():
+    layer = make()
+    random = np.random.default_rng(1)
+    gain, shift = random.normal(size=(2, 3, 4))
+    layer.gain.embeddings.assign(gain)
+    layer.shift.embeddings.assign(shift)
+    x = maps()
+    mean, variance = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
+    for training in (True, False):
+        # The moving statistics are those of the one batch seen so far.
+        if not training:
+            mean, variance = 0.1 * mean, 0.9 + 0.1 * variance
+        normalized = (x - mean) / np.sqrt(variance + 1e-5)
+        expected = [
+            gain[c] * n + shift[c] for c, n in zip(LABELS, normalized, strict=True)
+        ]
+        actual = layer(x, LABELS, training=training)
+        np.testing.assert_allclose(actual, expected, atol=1e-4)
+
+
+def test_gradients_go_to_the_rows_that_were_read():
+    layer = make()
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(maps(), np.full(6, 1), training=True) ** 2)
+    for gradient in tape.gradient(loss, layer.trainable_variables):
+        gradient = tf.convert_to_tensor(gradient).numpy()
+        assert gradient[1].any() and not gradient[[0, 2]].any()
+
+
+def test_evaluation_depends_on_no_other_image():
+    layer = make()
+    layer(maps(), LABELS, training=True)
+    x = maps(1)
+    together = layer(x, LABELS)
+    for i in range(len(x)):
+        alone = layer(x[i : i + 1], LABELS[i : i + 1])
+        np.testing.assert_allclose(alone[0], together[i], atol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision(policy):
+    layer, exact = make(dtype=policy), make()
+    outputs = layer(maps(), LABELS, training=True)
+    assert outputs.dtype == layer.compute_dtype
+    assert all(weight.dtype == "float32" for weight in layer.weights)
+    expected = exact(maps(), LABELS, training=True)
+    np.testing.assert_allclose(tf.cast(outputs, "float32"), expected, atol=0.03)
+
+
+def test_tables_can_be_spectrally_normalized():
+    layer = make(spectral_normalization=True)
+    gain = np.random.default_rng(0).normal(size=(3, 4))
+    layer.gain.layer.embeddings.assign(gain)
+    for _ in range(200):
+        layer(maps(), LABELS, training=True)
+    x = maps()
+    normalized = (x - x.mean((0, 1, 2))) / np.sqrt(x.var((0, 1, 2)) + 1e-5)
+    rows = (gain / np.linalg.svd(gain)[1][0])[LABELS]
+    np.testing.assert_allclose(
+        layer(x, LABELS, training=True), rows[:, None, None] * normalized, atol=1e-3
+    )
+
+
+def test_replicas_can_share_their_statistics(two_devices):
+    with two_devices.scope():
+        layer = make(synchronized=True)
+    x = maps()
+
+    def normalize():
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        part = tf.reshape(x, (2, 3, *SHAPE[1:]))[replica]
+        return layer(part, tf.constant(LABELS[:3]), training=True)
+
+    parts = two_devices.run(tf.function(normalize)).values
+    expected = make()(x, LABELS, training=True)
+    np.testing.assert_allclose(np.concatenate(parts), expected, atol=1e-5)
+
+
+def test_saves_and_loads(tmp_path):
+    inputs = keras.Input(SHAPE[1:]), keras.Input((), dtype="int32")
+    model = keras.Model(inputs, ConditionalBatchNormalization(3)(*inputs))
+    model.layers[-1].gain.embeddings.assign(np.arange(12.0).reshape(3, 4))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded([maps(), LABELS]), model([maps(), LABELS]))
+
+
+def test_refuses_no_classes():
+    with pytest.raises(ValueError, match="num_classes=0"):
+        ConditionalBatchNormalization(0)
