@@ -47,7 +47,12 @@ class Config:
     channels: int = _setting(3, "Image channels: 1, 3 or 4.")
 
     architecture: str = _setting(
-        "dcgan", "The networks: dcgan, or infogan, those of an MNIST net."
+        "dcgan",
+        "The networks: dcgan; resnet, the paper's; or infogan, those of an MNIST net.",
+    )
+    conditional: bool = _setting(False, "Condition the networks on classes (resnet).")
+    classes: tuple[str, ...] = _setting(
+        (), "Names of the classes, in order of their labels; by default the data's."
     )
     width: int = _setting(64, "Channels of each network's largest map.")
     discriminator_width: int | None = _setting(
@@ -55,7 +60,9 @@ class Config:
     )
     latent_dim: int = _setting(128, "Length of a latent vector.")
     latent_distribution: str = _setting(
-        "normal", "Distribution of the latents: normal, or uniform in [-1, 1)."
+        "normal",
+        "Distribution of the latents: normal, uniform in [-1, 1), or truncated, normal "
+        "within 2.",
     )
     generator_attention_resolutions: tuple[int, ...] | None = _setting(
         None,
@@ -76,18 +83,75 @@ class Config:
         "Kernel axis over which transposed convolutions are normalized: output, or "
         "input as in checkpoints of the PyTorch seed.",
     )
+    spectral_norm_epsilon: float = _setting(
+        1e-12, "Spectral normalization's epsilon (resnet)."
+    )
+    attention: str = _setting(
+        "pooled", "Attention's keys and values: pooled 2x2, or full (resnet)."
+    )
+    initializer: str = _setting(
+        "xavier", "Start of the kernels: xavier, orthogonal or normal (resnet)."
+    )
+    reflection_padding: bool = _setting(
+        False, "Mirror images at the border instead of zeros (resnet)."
+    )
+    discriminator_slope: float = _setting(
+        0.0, "Slope of the discriminator's ReLUs below 0 (resnet)."
+    )
+    normalize_to_image: bool = _setting(
+        True, "Spectral normalization of the generator's last convolution (resnet)."
+    )
+    batch_norm_momentum: float = _setting(
+        0.9, "What moving statistics keep of themselves in a step (resnet)."
+    )
+    last_batch_norm_momentum: float | None = _setting(
+        None, "The generator's last normalization's, if another (resnet)."
+    )
+    batch_norm_epsilon: float = _setting(
+        1e-5, "Batch normalization's epsilon (resnet)."
+    )
+    synchronized_batch_norm: bool = _setting(
+        False, "Batch statistics over all devices together (resnet)."
+    )
+    conditional_spectral_normalization: bool = _setting(
+        False, "Spectral normalization of conditional gains and shifts (resnet)."
+    )
 
+    horizontal_flip: bool = _setting(False, "Mirror every other image, at random.")
+    augmentation: tuple[str, ...] = _setting(
+        (), "DiffAugment for small sets: color, translation, cutout."
+    )
     batch_size: int = _setting(64, "Images in a batch, over all devices.")
+    accumulation_steps: int = _setting(
+        1, "Parts in which a batch is worked through, to need less memory."
+    )
     steps: int = _setting(1_000_000, "Generator updates in all.")
     loss: str = _setting("hinge", "hinge, non_saturating, lsgan or wgan.")
     discriminator_steps: int = _setting(1, "Discriminator updates a step.")
+    gradient_penalty: str | None = _setting(
+        None, "Penalty on the discriminator's gradient: gp, lp, dragan or r1."
+    )
+    gradient_penalty_weight: float = _setting(10.0, "The penalty's weight.")
+    gradient_penalty_interval: int = _setting(
+        1, "Take the penalty in every k-th step only, k times."
+    )
+    penalty_with_spectral_normalization: bool = _setting(
+        False, "Allow both in the discriminator; each is meant to replace the other."
+    )
     generator_learning_rate: float = _setting(1e-4, "Adam's rate, generator.")
     discriminator_learning_rate: float = _setting(4e-4, "Adam's rate, discriminator.")
+    decay_start_step: int | None = _setting(
+        None, "Step from which both rates fall linearly, to 0 at decay_end_step."
+    )
+    decay_end_step: int | None = _setting(None, "See decay_start_step.")
     beta_1: float = _setting(0.0, "Adam's beta_1, both networks.")
     beta_2: float = _setting(0.9, "Adam's beta_2, both networks.")
     adam_epsilon: float = _setting(1e-8, "Adam's epsilon, both networks.")
     ema_decay: float = _setting(
         0.999, "Decay of the generator's moving average, which samples are drawn from."
+    )
+    ema_start_step: int = _setting(
+        0, "Step before which the average is the generator itself."
     )
     precision: str = _setting(
         "float32", "float32, or mixed_bfloat16 for half-precision arithmetic."
@@ -106,6 +170,8 @@ class Config:
             name += "_attention_resolutions"
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("classes", "augmentation"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.workdir is None:
             name = self.dataset.replace("/", "_")
             object.__setattr__(self, "workdir", f"runs/{name}")
@@ -113,6 +179,7 @@ class Config:
             *("image_size", "width", "latent_dim", "batch_size", "steps"),
             *("discriminator_steps", "log_interval", "sample_interval"),
             *("checkpoint_interval", "num_samples"),
+            *("accumulation_steps", "gradient_penalty_interval"),
         )
         for name in positive:
             if getattr(self, name) < 1:
@@ -132,11 +199,29 @@ class Config:
             raise UserError(
                 f"--seed must be from 0 to {2**31 - 1}. Received: {self.seed}"
             )
+        if self.batch_size % self.accumulation_steps:
+            raise UserError(
+                f"--batch_size={self.batch_size} cannot be cut into "
+                f"--accumulation_steps={self.accumulation_steps} equal parts"
+            )
+        if (self.decay_start_step is None) != (self.decay_end_step is None) or (
+            self.decay_start_step is not None
+            and not 0 <= self.decay_start_step < self.decay_end_step
+        ):
+            raise UserError(
+                "--decay_start_step and --decay_end_step go together, the first one "
+                f"lower. Received: {self.decay_start_step} and {self.decay_end_step}"
+            )
         if self.precision not in ("float32", "mixed_bfloat16"):
             raise UserError(
                 "--precision must be float32 or mixed_bfloat16. "
                 f"Received: {self.precision}"
             )
+
+    @property
+    def num_classes(self):
+        """How many classes the networks are conditioned on; 0 for none."""
+        return len(self.classes) if self.conditional else 0
 
     def to_json(self):
         """The settings as JSON text, all but the place of the run itself."""
@@ -186,7 +271,7 @@ def define_flags(flag_values=flags.FLAGS):
             define = flags.DEFINE_bool
         elif field.type in (int, int | None):
             define = flags.DEFINE_integer
-        elif field.type is float:
+        elif field.type in (float, float | None):
             define = flags.DEFINE_float
         elif field.type in (str, str | None):
             define = flags.DEFINE_string

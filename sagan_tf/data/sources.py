@@ -1,5 +1,6 @@
 """Where images come from: a TensorFlow Datasets name, a folder, built-in digits."""
 
+import dataclasses
 import io
 import itertools
 import math
@@ -97,6 +98,32 @@ def load_images(config):
     return images[:kept], labels[:kept]
 
 
+def with_classes(config):
+    """The config with the names of its data set's classes, if it is conditional.
+
+    Nothing is downloaded for it. Names that are there already are left alone.
+
+    Raises:
+        UserError: if the set has no classes, or one only.
+    """
+    if not config.conditional or config.classes:
+        return config
+    if config.dataset == "digits":
+        names = tuple("0123456789")
+    elif config.dataset == "folder":
+        names = _folder_classes(*_folder_paths(config.data_dir))
+    else:
+        features = _tfds_builder(config.dataset, config.data_dir).info.features
+        names = features["label"].names if _has_label(features) else ()
+    if len(names) < 2:
+        found = f"the one class {names[0]}" if names else "no classes"
+        raise UserError(
+            f"{config.dataset} has {found}, and conditional networks need two or more. "
+            "Give a folder with one sub-folder a class, or --noconditional"
+        )
+    return dataclasses.replace(config, classes=tuple(names))
+
+
 def _allocate(shape):
     """A uint8 array: in memory, or on disk where it would fill half the memory."""
     size = math.prod(shape)
@@ -139,6 +166,21 @@ def _digits():
 
 
 def _folder(data_dir):
+    root, paths = _folder_paths(data_dir)
+    classes = _folder_classes(root, paths)
+    labels = {name: label for label, name in enumerate(classes)}
+
+    def label(path):
+        return -1 if path.parent == root else labels[path.relative_to(root).parts[0]]
+
+    pictures = (
+        Picture(str(path), lambda path=path: Image.open(path), label(path))
+        for path in paths
+    )
+    return len(paths), pictures
+
+
+def _folder_paths(data_dir):
     if data_dir is None:
         raise UserError("--dataset=folder needs --data_dir=DIR, the folder of images")
     root = Path(data_dir)
@@ -155,28 +197,19 @@ def _folder(data_dir):
             f"There are no images in {data_dir}. Looked for "
             f"{' '.join(sorted(IMAGE_SUFFIXES))}, there and in its sub-folders"
         )
-    # One sub-folder a class; pictures beside the sub-folders have none.
-    classes = sorted(
-        {path.relative_to(root).parts[0] for path in paths}
-        - {path.name for path in paths if path.parent == root}
-    )
-    labels = {name: label for label, name in enumerate(classes)}
-
-    def label(path):
-        return -1 if path.parent == root else labels[path.relative_to(root).parts[0]]
-
-    pictures = (
-        Picture(str(path), lambda path=path: Image.open(path), label(path))
-        for path in paths
-    )
-    return len(paths), pictures
+    return root, paths
 
 
-def _tfds(name, split, data_dir):
+def _folder_classes(root, paths):
+    """One sub-folder a class; pictures beside the sub-folders have none."""
+    first_parts = {path.relative_to(root).parts[0] for path in paths}
+    return sorted(first_parts - {path.name for path in paths if path.parent == root})
+
+
+def _tfds_builder(name, data_dir):
     # Slow to import, and needed here alone.
     import tensorflow_datasets as tfds
 
-    where = data_dir or "~/tensorflow_datasets"
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError:
@@ -188,6 +221,22 @@ def _tfds(name, split, data_dir):
         features["image"], tfds.features.Image
     ):
         raise UserError(f"The TensorFlow Datasets set {name!r} has no single image")
+    return builder
+
+
+def _has_label(features):
+    import tensorflow_datasets as tfds
+
+    return "label" in features and isinstance(
+        features["label"], tfds.features.ClassLabel
+    )
+
+
+def _tfds(name, split, data_dir):
+    import tensorflow_datasets as tfds
+
+    builder = _tfds_builder(name, data_dir)
+    where = data_dir or "~/tensorflow_datasets"
     try:
         builder.download_and_prepare()
     # Whatever a download can end with (no network, a quota page in place of an
@@ -205,10 +254,7 @@ def _tfds(name, split, data_dir):
         raise UserError(
             f"{name} has no split {split!r}, only {', '.join(builder.info.splits)}"
         ) from None
-    has_label = "label" in features and isinstance(
-        features["label"], tfds.features.ClassLabel
-    )
-    wanted = {"image", "label"} if has_label else {"image"}
+    wanted = {"image", "label"} if _has_label(builder.info.features) else {"image"}
     examples = builder.as_dataset(
         split=split,
         shuffle_files=False,

@@ -18,6 +18,9 @@ def export_saved_model(model, path):
     - `attention`(latents) gives `images` and one map a block, such as
       `attention_16x16` float32 `[B, N, M]`.
 
+    Where there are classes, the first and the last take `labels` int32 `[B]` too, and
+    `sample` takes `label` int32 `[]`, -1 for random ones.
+
     It is loaded by `tf.saved_model.load`, or a TensorFlow server, without this
     package and without Keras. An earlier export at `path` is replaced.
 
@@ -29,34 +32,36 @@ def export_saved_model(model, path):
         The path.
     """
     generator = model.ema_generator
-    latents_spec = tf.TensorSpec([None, generator.latent_dim], tf.float32, "latents")
+    inputs = [tf.TensorSpec([None, generator.latent_dim], tf.float32, "latents")]
+    controls = [
+        tf.TensorSpec([], tf.int32, "num_images"),
+        tf.TensorSpec([], tf.int32, "seed"),
+        tf.TensorSpec([], tf.float32, "truncation"),
+    ]
+    if model.num_classes:
+        inputs.append(tf.TensorSpec([None], tf.int32, "labels"))
+        controls.append(tf.TensorSpec([], tf.int32, "label"))
 
-    def serve(latents):
-        return {"images": generator(latents, training=False)}
+    def serve(*inputs):
+        return {"images": generator(*inputs, training=False)}
 
-    def sample(num_images, seed, truncation):
-        latents = model.sample_latents(num_images, seed, truncation)
-        return {"images": to_uint8(generator(latents, training=False))}
+    def sample(num_images, seed, truncation, *label):
+        inputs = [model.sample_latents(num_images, seed, truncation)]
+        if label:
+            drawn = model.sample_labels(num_images, seed)
+            inputs.append(tf.where(label[0] < 0, drawn, label[0]))
+        return {"images": to_uint8(generator(*inputs, training=False))}
 
-    def attention(latents):
+    def attention(*inputs):
         images, scores = generator(
-            latents, training=False, return_attention_scores=True
+            *inputs, training=False, return_attention_scores=True
         )
         return {"images": images, **scores}
 
     archive = keras.export.ExportArchive()
-    archive.track(generator)
-    archive.add_endpoint("serving_default", serve, [latents_spec])
-    archive.add_endpoint(
-        "sample",
-        sample,
-        [
-            tf.TensorSpec([], tf.int32, "num_images"),
-            tf.TensorSpec([], tf.int32, "seed"),
-            tf.TensorSpec([], tf.float32, "truncation"),
-        ],
-    )
-    archive.add_endpoint("attention", attention, [latents_spec])
+    archive.add_endpoint("serving_default", serve, inputs)
+    archive.add_endpoint("sample", sample, controls)
+    archive.add_endpoint("attention", attention, inputs)
 
     path = Path(path)
     partial = path.with_name(path.name + ".partial")

@@ -60,7 +60,7 @@ class ResNetGenerator(keras.Model):
         latent_dim: Positive integer, length of a latent vector.
         num_classes: Integer, 0 for a generator without classes.
         attention_resolutions: Resolutions, from 8 to `image_size`, after whose block
-            comes `SelfAttention`.
+            comes `SelfAttention`; by default 32, and 16 at 32 px.
         attention: `"pooled"`, as in the official code: keys and values max-pooled 2x2,
             values of half the channels, an output convolution, no biases; or
             `"full"`, the same without pooling.
@@ -96,7 +96,7 @@ class ResNetGenerator(keras.Model):
         width=64,
         latent_dim=128,
         num_classes=0,
-        attention_resolutions=(32,),
+        attention_resolutions=None,
         attention="pooled",
         spectral_normalization=True,
         spectral_norm_epsilon=1e-12,
@@ -108,6 +108,8 @@ class ResNetGenerator(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if attention_resolutions is None:
+            attention_resolutions = (16,) if image_size == 32 else (32,)
         _check_arguments(
             image_size,
             channels,
@@ -210,7 +212,7 @@ class ResNetDiscriminator(keras.Model):
         width: Positive integer, the channels that `DISCRIMINATOR_CHANNELS` counts in.
         num_classes: Integer, 0 for a discriminator without classes.
         attention_resolutions: Resolutions after whose first block comes
-            `SelfAttention`.
+            `SelfAttention`; by default 32, and 16 at 32 px.
         attention: `"pooled"` or `"full"`; see `ResNetGenerator`.
         spectral_normalization: Boolean, for every layer.
         spectral_norm_epsilon: Small float, its epsilon.
@@ -242,7 +244,7 @@ class ResNetDiscriminator(keras.Model):
         channels=3,
         width=64,
         num_classes=0,
-        attention_resolutions=(32,),
+        attention_resolutions=None,
         attention="pooled",
         spectral_normalization=True,
         spectral_norm_epsilon=1e-12,
@@ -252,6 +254,8 @@ class ResNetDiscriminator(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if attention_resolutions is None:
+            attention_resolutions = (16,) if image_size == 32 else (32,)
         _check_arguments(
             image_size,
             channels,

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from sagan_tf.errors import UserError
 from sagan_tf.layers import SelfAttention, SpectralNormalization
-from sagan_tf.visualization import save_image_grid
+from sagan_tf.visualization import arrange_classes, save_image_grid
 
 
 class StepCallback(keras.callbacks.Callback):
@@ -187,7 +187,13 @@ class SaveCheckpoint(StepCallback):
 
 
 def write_sample_grid(config, model, step):
-    """Writes the run's grid of fixed latents for a step; returns its path."""
+    """Writes the run's grid of fixed latents for a step; returns its path.
+
+    Where there are classes, each has a row of its own.
+    """
     path = Path(config.workdir) / "samples" / f"{step:06d}.png"
-    save_image_grid(model.generate(config.num_samples, seed=config.seed), path)
+    labels, columns = arrange_classes(config.num_samples, model.num_classes)
+    count = config.num_samples if labels is None else len(labels)
+    images = model.generate(count, seed=config.seed, labels=labels)
+    save_image_grid(images, path, columns)
     return path

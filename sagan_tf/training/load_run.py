@@ -22,9 +22,9 @@ class Run:
         self.generator = model.ema_generator
         self.discriminator = model.discriminator
 
-    def generate(self, num_images, seed=0, truncation=1.0):
+    def generate(self, num_images, seed=0, truncation=1.0, labels=None):
         """uint8 images `[num_images, S, S, C]`; see `SAGAN.generate`."""
-        return self.model.generate(num_images, seed, truncation)
+        return self.model.generate(num_images, seed, truncation, labels)
 
 
 def load_run(workdir):

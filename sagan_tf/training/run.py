@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from sagan_tf.config import load_config, save_config
-from sagan_tf.data import make_dataset
+from sagan_tf.data import make_dataset, with_classes
 from sagan_tf.errors import UserError
 from sagan_tf.export.saved_model import export_saved_model
 from sagan_tf.models.builders import build_sagan
@@ -31,14 +31,16 @@ def run(config):
     # goes on would not end with the very weights of one that was never stopped.
     tf.config.experimental.enable_op_determinism()
     workdir = Path(config.workdir)
+    config = with_classes(config)
     _check_same_settings(config, workdir)
 
     strategy = make_strategy()
     devices = strategy.num_replicas_in_sync
-    if config.batch_size % devices:
+    if config.batch_size % (devices * config.accumulation_steps):
         raise UserError(
-            f"--batch_size={config.batch_size} cannot be shared by {devices} GPUs: "
-            "give a multiple, or choose GPUs by CUDA_VISIBLE_DEVICES"
+            f"--batch_size={config.batch_size} cannot be shared by {devices} GPUs in "
+            f"{config.accumulation_steps} parts: give a multiple, or choose GPUs by "
+            "CUDA_VISIBLE_DEVICES"
         )
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():

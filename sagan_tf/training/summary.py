@@ -2,6 +2,7 @@ import math
 
 import keras
 
+from sagan_tf.data import with_classes
 from sagan_tf.layers import SelfAttention
 from sagan_tf.models.builders import build_sagan
 
@@ -15,6 +16,7 @@ def print_summary(config):
     Raises:
         UserError: if the networks cannot have these settings.
     """
+    config = with_classes(config)
     model = build_sagan(config)
     print(f"Settings\n{config.to_json()}")
     for network in (model.generator, model.discriminator):

@@ -21,3 +21,22 @@ def save_image_grid(images, path, columns=None):
     grid = grid.reshape(rows * height, columns * width, channels)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(grid[..., 0] if channels == 1 else grid).save(path)
+
+
+def arrange_classes(num_images, num_classes):
+    """The labels of a grid with one class a row, the first classes if they are many.
+
+    Args:
+        num_images: Positive integer, about how many images there should be.
+        num_classes: Integer, 0 for none.
+
+    Returns:
+        Labels, int array of `rows * columns`, and the number of columns; None and None
+        without classes.
+    """
+    if not num_classes:
+        return None, None
+    # As near to a square as the classes allow.
+    rows = min(num_classes, max(1, math.isqrt(num_images)) + 2)
+    columns = max(1, num_images // rows)
+    return np.repeat(np.arange(rows), columns), columns

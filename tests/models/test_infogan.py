@@ -170,7 +170,7 @@ def test_a_generator_update_leaves_the_discriminators_statistics_alone():
     model._train_generator(4)
     for value, variable in zip(before, model.discriminator.variables, strict=True):
         np.testing.assert_array_equal(variable, value, err_msg=variable.path)
-    model._train_discriminator(tf.zeros([4, 8, 8, 1]), 0)
+    model._train_discriminator(tf.zeros([4, 8, 8, 1]), update=0)
     moved = {
         variable.path
         for value, variable in zip(before, model.discriminator.variables, strict=True)

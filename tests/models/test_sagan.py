@@ -62,7 +62,8 @@ def test_each_update_changes_one_network_alone(policy, jit_compile):
 
     generator = values(model.generator)
     real = tf.constant(real_images()[0], "float32")
-    tf.function(model._train_discriminator, jit_compile=jit_compile)(real, 0)
+    update = tf.function(model._train_discriminator, jit_compile=jit_compile)
+    update(real, update=0)
     assert changed(discriminator, model.discriminator) >= moving(discriminator)
     # The fakes are made in training mode: batch statistics and u move, no more.
     state = {name for name in generator if "/moving_" in name or "/u" in name}
@@ -146,13 +147,13 @@ def test_uniform_latents_fill_their_interval():
 def test_every_discriminator_update_has_its_own_real_batch(monkeypatch):
     model = make(discriminator_steps=3, run_eagerly=True)
     seen = []
-    update = model._train_discriminator
+    train_discriminator = model._train_discriminator
     monkeypatch.setattr(
         model,
         "_train_discriminator",
-        lambda images, number: (
-            seen.append((number, images.numpy())),
-            update(images, number),
+        lambda images, update: (
+            seen.append((update, images.numpy())),
+            train_discriminator(images, update=update),
         ),
     )
     batch = real_images(batch_size=12)
