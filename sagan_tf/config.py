@@ -204,13 +204,11 @@ class Config:
                 f"--batch_size={self.batch_size} cannot be cut into "
                 f"--accumulation_steps={self.accumulation_steps} equal parts"
             )
-        if (self.decay_start_step is None) != (self.decay_end_step is None) or (
-            self.decay_start_step is not None
-            and not 0 <= self.decay_start_step < self.decay_end_step
-        ):
+        decay = (self.decay_start_step, self.decay_end_step)
+        if decay != (None, None) and (None in decay or not 0 <= decay[0] < decay[1]):
             raise UserError(
                 "--decay_start_step and --decay_end_step go together, the first one "
-                f"lower. Received: {self.decay_start_step} and {self.decay_end_step}"
+                f"lower. Received: {decay[0]} and {decay[1]}"
             )
         if self.precision not in ("float32", "mixed_bfloat16"):
             raise UserError(

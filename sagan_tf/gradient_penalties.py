@@ -69,6 +69,7 @@ def _gradient_norms(discriminate, images):
 
 
 def _squared_gradient_norms(discriminate, images):
+    images = tf.convert_to_tensor(images)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         logits = tf.reduce_sum(discriminate(images))

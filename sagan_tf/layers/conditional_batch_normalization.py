@@ -23,8 +23,9 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         synchronized: Boolean, whether all replicas of a `tf.distribute` strategy share
             their batch statistics.
         spectral_normalization: Boolean, whether the two tables are spectrally
-            normalized. A table of ones has a large spectral norm, so outputs are small
-            at the start then.
+            normalized, as in PyTorch-StudioGAN. The gain is `1 + table[label]` then,
+            and both tables start by Glorot's rule: one of ones would have a gain of
+            almost 0, one of zeros no spectral norm.
 
     Call arguments:
         inputs: Float `[batch, ..., channels]`.
@@ -77,9 +78,11 @@ class ConditionalBatchNormalization(keras.layers.Layer):
 
     def call(self, inputs, labels, training=False):
         normalized = self.normalization(ops.cast(inputs, "float32"), training=training)
-        outputs = self._read(self.gain, labels, normalized, training) * normalized
-        outputs += self._read(self.shift, labels, normalized, training)
-        return ops.cast(outputs, self.compute_dtype)
+        gain = self._read(self.gain, labels, normalized, training)
+        if self.spectral_normalization:
+            gain = 1.0 + gain
+        shift = self._read(self.shift, labels, normalized, training)
+        return ops.cast(gain * normalized + shift, self.compute_dtype)
 
     def compute_output_shape(self, inputs_shape, labels_shape=None):
         return tuple(inputs_shape)
@@ -95,6 +98,8 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         }
 
     def _table(self, name, initializer, channels):
+        if self.spectral_normalization:
+            initializer = "glorot_uniform"
         table = keras.layers.Embedding(
             self.num_classes, channels, initializer, dtype="float32", name=name
         )

@@ -81,15 +81,20 @@ def test_half_precision(policy):
 
 def test_tables_can_be_spectrally_normalized():
     layer = make(spectral_normalization=True)
-    gain = np.random.default_rng(0).normal(size=(3, 4))
+    random = np.random.default_rng(0)
+    gain, shift = random.normal(size=(2, 3, 4))
     layer.gain.layer.embeddings.assign(gain)
+    layer.shift.layer.embeddings.assign(shift)
     for _ in range(200):
         layer(maps(), LABELS, training=True)
     x = maps()
     normalized = (x - x.mean((0, 1, 2))) / np.sqrt(x.var((0, 1, 2)) + 1e-5)
-    rows = (gain / np.linalg.svd(gain)[1][0])[LABELS]
+    gain, shift = (
+        (table / np.linalg.svd(table)[1][0])[LABELS][:, None, None]
+        for table in (gain, shift)
+    )
     np.testing.assert_allclose(
-        layer(x, LABELS, training=True), rows[:, None, None] * normalized, atol=1e-3
+        layer(x, LABELS, training=True), (1 + gain) * normalized + shift, atol=1e-3
     )
 
 

@@ -3,7 +3,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf import SAGAN, DCGANDiscriminator, DCGANGenerator
+from sagan_tf import (
+    SAGAN,
+    DCGANDiscriminator,
+    DCGANGenerator,
+    SpectralNormalization,
+)
+from sagan_tf.models import ResNetDiscriminator, ResNetGenerator
 from sagan_tf.models.sagan import to_uint8
 
 POLICIES = ["float32", "mixed_bfloat16", "mixed_float16"]
@@ -264,9 +270,316 @@ def test_replicas_share_the_batch(two_devices, monkeypatch):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"loss": "hinges"}, {"discriminator_steps": 0}, {"ema_decay": 1.0}],
+    [
+        {"loss": "hinges"},
+        {"discriminator_steps": 0},
+        {"accumulation_steps": 0},
+        {"ema_decay": 1.0},
+        {"gradient_penalty": "r2"},
+        {"gradient_penalty_interval": 0},
+    ],
 )
 def test_compile_refuses_bad_arguments(arguments):
     name, value = arguments.popitem()
     with pytest.raises(ValueError, match=f"{name}={value}"):
         make(**{name: value})
+
+
+# Networks with classes.
+
+
+def make_conditional(**compile_arguments):
+    settings = {
+        "image_size": 32,
+        "channels": 1,
+        "width": 4,
+        "num_classes": 3,
+        "attention_resolutions": (8,),
+    }
+    model = SAGAN(ResNetGenerator(**settings), ResNetDiscriminator(**settings), seed=3)
+    model.compile(
+        keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3), **compile_arguments
+    )
+    return model
+
+
+def train_conditional(model, steps=1, batch_size=4):
+    labels = np.arange(steps * batch_size).reshape(steps, batch_size) % 3
+    images = real_images(steps, batch_size).astype("float32")
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels.astype("int32")))
+    model.fit(dataset, steps_per_epoch=steps, verbose=0, shuffle=False)
+
+
+def test_real_images_keep_their_labels_and_fakes_share_theirs(monkeypatch):
+    model = make_conditional(discriminator_steps=2)
+    seen = []
+    for network in (model.generator, model.discriminator):
+        call = network.call
+
+        def spy(inputs, labels=None, *args, call=call, name=network.name, **kwargs):
+            seen.append((name, labels.numpy().tolist()))
+            return call(inputs, labels, *args, **kwargs)
+
+        monkeypatch.setattr(network, "call", spy)
+    labels = np.array([0, 1, 2, 0, 2, 2, 1, 1], np.int32)
+    images = real_images(1, 8)[0].astype("float32")
+    model.train_step((tf.constant(images), tf.constant(labels)))
+    g, d = model.generator.name, model.discriminator.name
+    assert [name for name, _ in seen] == [g, d, d, g, d, d, g, d]
+    drawn = [seen[i][1] for i in (0, 3, 6)]
+    assert [seen[i][1] for i in (1, 4)] == [labels[:4].tolist(), labels[4:].tolist()]
+    assert [seen[i][1] for i in (2, 5, 7)] == drawn
+    assert drawn[0] != drawn[1] or drawn[1] != drawn[2]
+
+
+def test_labels_are_uniform_and_a_function_of_seed_and_place():
+    model = make_conditional()
+    _, labels = model._draw_inputs(3000, 0)
+    counts = np.bincount(labels, minlength=3)
+    assert len(counts) == 3 and counts.min() > 900
+    many = model.sample_labels(300, seed=1)
+    np.testing.assert_array_equal(model.sample_labels(7, seed=1), many[:7])
+    assert np.bincount(many, minlength=3).min() > 70
+    assert (model.sample_labels(300, seed=2).numpy() != many.numpy()).any()
+
+
+def test_generate_gives_the_classes_asked_for():
+    model = make_conditional()
+    train_conditional(model, 3)
+    latents = model.sample_latents(3, seed=5)
+    labels = np.array([2, 0, 1], np.int32)
+    expected = to_uint8(model.ema_generator(latents, labels)).numpy().astype(int)
+    actual = model.generate(3, seed=5, labels=labels)
+    assert np.abs(expected - actual).max() <= 1
+    np.testing.assert_array_equal(
+        model.generate(3, seed=5),
+        model.generate(3, 5, labels=model.sample_labels(3, 5)),
+    )
+    np.testing.assert_array_equal(
+        model.generate(2, labels=1), model.generate(2, labels=[1, 1])
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [([0, 3], "from 0 to 2. Received: 3"), ([-1, 0], "-1"), ([0, 1, 1], "3 labels")],
+)
+def test_refuses_labels_it_does_not_have(labels, message):
+    with pytest.raises(ValueError, match=message):
+        make_conditional().generate(2, labels=labels)
+
+
+def test_refuses_labels_without_classes():
+    with pytest.raises(ValueError, match="no classes"):
+        make().generate(2, labels=[0, 1])
+    conditional = make_conditional()
+    with pytest.raises(ValueError, match="3 and 0 classes"):
+        SAGAN(
+            conditional.generator,
+            ResNetDiscriminator(image_size=32, channels=1, width=4),
+        )
+
+
+def test_conditional_goes_through_a_keras_file(tmp_path):
+    model = make_conditional(
+        gradient_penalty="r1", gradient_penalty_interval=4, augmentation=("color",)
+    )
+    train_conditional(model)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.generate(3), model.generate(3))
+    for each in (model, loaded):
+        train_conditional(each)
+    for expected, actual in zip(model.variables, loaded.variables, strict=True):
+        if "metric" not in expected.path and "seed" not in expected.path:
+            np.testing.assert_array_equal(actual, expected, err_msg=expected.path)
+
+
+# Gradient accumulation, penalties, augmentation, the average's start.
+
+
+class PlainGenerator(keras.Model):
+    """Without batch normalization; its convolution is spectrally normalized."""
+
+    image_size, channels, latent_dim = 32, 1, 6
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(8 * 8 * 4, activation="relu")
+        self.convolution = SpectralNormalization(
+            keras.layers.Conv2DTranspose(1, 4, 4, padding="same")
+        )
+
+    def build(self, latents_shape):
+        self.dense.build(latents_shape)
+        self.convolution.build((None, 8, 8, 4))
+
+    def call(self, latents, training=False):
+        x = keras.ops.reshape(self.dense(latents), (-1, 8, 8, 4))
+        return keras.ops.tanh(self.convolution(x, training=training))
+
+
+@pytest.mark.parametrize("run_eagerly", [True, False])
+def test_accumulated_gradients_are_those_of_the_whole_batch(run_eagerly):
+    """4 parts of 16 and one batch of 64, spectral normalization included."""
+    models = []
+    for accumulation_steps in (1, 4):
+        keras.utils.set_random_seed(1)
+        discriminator = DCGANDiscriminator(
+            image_size=32, channels=1, width=8, attention_resolutions=(8,)
+        )
+        model = SAGAN(PlainGenerator(), discriminator)
+        model.compile(
+            keras.optimizers.SGD(0.1),
+            keras.optimizers.SGD(0.1),
+            accumulation_steps=accumulation_steps,
+            discriminator_steps=2,
+            run_eagerly=run_eagerly,
+        )
+        start = values(model)
+        train(model, real_images(2, batch_size=128))
+        models.append(model)
+    assert sum(variable.name == "u" for variable in models[0].variables) > 4
+    for whole, part in zip(models[0].variables, models[1].variables, strict=True):
+        if "seed" not in whole.path:
+            np.testing.assert_allclose(
+                part, whole, rtol=1e-5, atol=2e-6, err_msg=whole.path
+            )
+    moved = changed(start, models[1])
+    assert len(moved) > 20
+    for metric in ("discriminator_loss", "generator_loss", "real_logits"):
+        assert float(getattr(models[1], metric).result()) == pytest.approx(
+            float(getattr(models[0], metric).result()), rel=1e-5
+        )
+
+
+def test_the_penalty_is_a_term_of_the_same_update():
+    """At rate 0 the reported loss is the adversarial one plus weight times penalty."""
+    losses = {}
+    for interval in (None, 1, 2):
+        keras.utils.set_random_seed(1)
+        arguments = (
+            {}
+            if interval is None
+            else {
+                "gradient_penalty": "r1",
+                "gradient_penalty_weight": 3.0,
+                "gradient_penalty_interval": interval,
+            }
+        )
+        model = make(optimizer=lambda: keras.optimizers.SGD(0.0), **arguments)
+        losses[interval] = []
+        for _ in range(2):
+            train(model, real_images())
+            losses[interval].append(float(model.discriminator_loss.result()))
+            model.reset_metrics()
+        assert model.discriminator_optimizer.iterations.numpy() == 2
+    plain, every, lazy = (np.array(losses[key]) for key in (None, 1, 2))
+    penalty = every - plain
+    assert (penalty > 1e-4).all()
+    # Every second step, twice.
+    assert lazy[0] - plain[0] == pytest.approx(2 * penalty[0], rel=1e-3)
+    assert lazy[1] == pytest.approx(plain[1], abs=1e-6)
+
+
+def test_the_penalty_moves_no_state():
+    plain, penalized = (
+        make(optimizer=lambda: keras.optimizers.SGD(0.0), **arguments)
+        for arguments in ({}, {"gradient_penalty": "gp"})
+    )
+    penalized.discriminator.set_weights(plain.discriminator.get_weights())
+    penalized.generator.set_weights(plain.generator.get_weights())
+    for model in (plain, penalized):
+        train(model, real_images())
+    for expected, actual in zip(
+        plain.discriminator.variables, penalized.discriminator.variables, strict=True
+    ):
+        np.testing.assert_array_equal(actual, expected, err_msg=expected.path)
+
+
+@pytest.mark.parametrize("penalty", ["gp", "lp", "dragan", "r1"])
+def test_trains_with_every_penalty_and_augmentation(penalty):
+    model = make(
+        loss="wgan",
+        gradient_penalty=penalty,
+        augmentation=("color", "translation", "cutout"),
+        jit_compile=penalty == "gp",
+    )
+    before = values(model.discriminator)
+    train(model, real_images())
+    kernels = {name for name in before if "/conv_" in name and "kernel" in name}
+    assert kernels and changed(before, model.discriminator) >= kernels
+    assert all(np.isfinite(w).all() for w in values(model.discriminator).values())
+
+
+def test_the_discriminator_sees_augmented_images_only(monkeypatch):
+    model = make(augmentation=("cutout",), run_eagerly=True)
+    seen = []
+    call = model.discriminator.call
+    monkeypatch.setattr(
+        model.discriminator,
+        "call",
+        lambda images, **kwargs: (
+            seen.append(images.numpy()),
+            call(images, **kwargs),
+        )[1],
+    )
+    model.train_step(tf.constant(real_images()[0], "float32"))
+    assert len(seen) == 3  # real, fake, and fake for the generator
+    blanks = [(images == 0) for images in seen]
+    for blank in blanks:
+        assert (blank.mean(axis=(1, 2, 3)) > 0.05).all()
+    assert (blanks[0] != blanks[1]).any() and (blanks[1] != blanks[2]).any()
+
+
+def test_the_average_begins_where_it_is_told():
+    model = make(ema_decay=0.5, ema_start_step=2)
+    for step in range(4):
+        before = values(model.ema_generator)
+        train(model, real_images())
+        keep = 0.0 if step < 2 else 0.5
+        for (name, old), average, own in zip(
+            before.items(),
+            values(model.ema_generator).values(),
+            values(model.generator).values(),
+            strict=True,
+        ):
+            expected = keep * old + (1 - keep) * own
+            np.testing.assert_allclose(average, expected, atol=1e-6, err_msg=name)
+
+
+def test_standing_statistics_are_those_of_many_batches():
+    model = make()
+    train(model, real_images(3))
+    others = {
+        name: value
+        for name, value in values(model.ema_generator).items()
+        if "moving" not in name
+    }
+    layer = model.ema_generator.stack[2]
+    assert isinstance(layer, keras.layers.BatchNormalization)
+    model.take_standing_statistics(4, batch_size=8)
+    maps = [
+        model.ema_generator.stack[1](model.ema_generator.stack[0](latents)).numpy()
+        for latents in tf.split(model.sample_latents(32), 4)
+    ]
+    mean = np.mean([m.mean(axis=(0, 1, 2)) for m in maps], axis=0)
+    variance = np.mean([m.var(axis=(0, 1, 2)) for m in maps], axis=0)
+    np.testing.assert_allclose(layer.moving_mean, mean, atol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance, variance, atol=1e-5)
+    assert layer.momentum == 0.9
+    for name, value in values(model.ema_generator).items():
+        if "moving" not in name:
+            np.testing.assert_array_equal(value, others[name], err_msg=name)
+
+
+def test_truncated_latents_stay_within_two():
+    settings = {"image_size": 32, "width": 8, "attention_resolutions": ()}
+    model = SAGAN(
+        DCGANGenerator(**settings),
+        DCGANDiscriminator(**settings),
+        latent_distribution="truncated",
+    )
+    latents = model.sample_latents(64)
+    assert 1.9 < np.abs(latents).max() <= 2
+    assert np.std(latents) == pytest.approx(0.88, abs=0.02)

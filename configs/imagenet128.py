@@ -1,0 +1,60 @@
+"""python train.py --dataset=imagenet128
+
+The paper's class-conditional network on ImageNet at 128 px, by the recipe with the best
+published figure for it: FID 12.83, IS 69.5, of BigGAN-PyTorch's script
+`launch_SAGAN_bs128x2_ema.sh` as it was run again by MMGeneration. From its
+configuration `sagan_128_woReLUinplace_noaug_bigGAN_Glr-1e-4_Dlr-4e-4_ndisc1_imagenet1k_
+b32x8`:
+
+- attention after the generator's fourth and the discriminator's first block, at 64x64;
+- spectral normalization with epsilon 1e-8, none on the tables of conditional batch
+  norm, whose epsilon is 1e-5 and whose statistics are each device's own;
+- Xavier start; Adam 1e-4 (generator), 4e-4 (discriminator), betas 0 and 0.999; one
+  update each; batch 256 (32 on each of 8 devices); 1,000,000 steps; hinge;
+- no mirroring or other augmentation;
+- the generator's average, decay 0.999, begins at step 2,000 and is what was measured;
+- x itself, and not ReLU(x) left by a ReLU in place, goes into the shortcuts.
+
+Batch norm's momentum, not named there, is PyTorch's default (0.9 in Keras' terms).
+Adam's epsilon is PyTorch's, 1e-8. The gains of conditional batch norm start at 1, there
+at 1 plus a Xavier draw.
+
+The images come from TensorFlow Datasets' `imagenet2012`, whose two archives must be
+downloaded by hand (its page says how), or from a folder of class folders:
+`--config=configs/imagenet128.py --dataset=folder --data_dir=DIR`. Kept at 128 px they
+take 59 GiB. Train on several GPUs, or with --accumulation_steps=8 on one. No figure is
+claimed for this code: the run was not made.
+"""
+
+from sagan_tf.config import Config
+
+
+def get_config():
+    return Config(
+        dataset="imagenet2012",
+        image_size=128,
+        channels=3,
+        architecture="resnet",
+        conditional=True,
+        width=64,
+        latent_dim=128,
+        generator_attention_resolutions=(64,),
+        discriminator_attention_resolutions=(64,),
+        attention="pooled",
+        spectral_norm_epsilon=1e-8,
+        initializer="xavier",
+        batch_norm_momentum=0.9,
+        batch_norm_epsilon=1e-5,
+        batch_size=256,
+        steps=1_000_000,
+        loss="hinge",
+        generator_learning_rate=1e-4,
+        discriminator_learning_rate=4e-4,
+        beta_1=0.0,
+        beta_2=0.999,
+        adam_epsilon=1e-8,
+        ema_decay=0.999,
+        ema_start_step=2000,
+        sample_interval=1000,
+        checkpoint_interval=1000,
+    )

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sagan_tf.gradient_penalties import PENALTIES
+
+SEED = tf.constant([3, 4])
+
+
+def images(seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, (5, 4, 4, 2)).astype("float32")
+
+
+def norms(values):
+    return np.sqrt((np.float64(values) ** 2).sum(axis=(1, 2, 3)))
+
+
+class Quadratic:
+    """`D(x) = a |x|**2 / 2`, whose gradient is `a x`; keeps where it was asked."""
+
+    def __init__(self, a=1.0):
+        self.a = tf.Variable(a)
+
+    def __call__(self, x):
+        self.seen = x.numpy()
+        return self.a * tf.reduce_sum(x**2, axis=[1, 2, 3]) / 2
+
+
+@pytest.mark.parametrize("a", [0.05, 0.3, 2.0])
+def test_penalties_equal_numpy_with_their_gradients(a):
+    """At the points that were looked at: |grad| = a |x|, d|grad| / da = |x|."""
+    for name, penalty in PENALTIES.items():
+        discriminate = Quadratic(a)
+        with tf.GradientTape() as tape:
+            actual = penalty(discriminate, images(0), images(1), SEED)
+        length = norms(discriminate.seen)
+        excess = a * length - 1
+        if name == "lp":
+            excess = np.maximum(excess, 0)
+        if name == "r1":
+            expected = np.mean((a * length) ** 2) / 2
+            gradient = np.mean(a * length**2)
+        else:
+            expected = np.mean(excess**2)
+            gradient = np.mean(2 * excess * length)
+        assert float(actual) == pytest.approx(expected, rel=1e-5, abs=1e-8), name
+        derivative = tape.gradient(actual, discriminate.a)
+        assert float(derivative) == pytest.approx(gradient, rel=1e-4, abs=1e-8), name
+
+
+@pytest.mark.parametrize("name", ["gp", "lp"])
+def test_points_are_uniform_on_lines_between_real_and_fake(name):
+    real, fake = (
+        np.zeros((4000, 1, 1, 2), "float32"),
+        np.ones((4000, 1, 1, 2), "float32"),
+    )
+    fake[..., 1] = -2
+    discriminate = Quadratic()
+    PENALTIES[name](discriminate, real, fake, SEED)
+    place = discriminate.seen[:, 0, 0, 0]
+    np.testing.assert_allclose(discriminate.seen[:, 0, 0, 1], -2 * place, atol=1e-6)
+    assert place.min() >= 0 and place.max() <= 1
+    quartiles = np.quantile(place, [0.25, 0.5, 0.75])
+    np.testing.assert_allclose(quartiles, [0.25, 0.5, 0.75], atol=0.03)
+
+
+def test_dragan_looks_around_real_images():
+    real = images()
+    discriminate = Quadratic()
+    PENALTIES["dragan"](discriminate, real, images(1), SEED)
+    away = discriminate.seen - real
+    assert 0 <= away.min() and 0 < away.max() <= 0.5 * real.std()
+    # The largest step along each image's own line is the most it can be.
+    assert len(np.unique(np.round(away.max(axis=(1, 2, 3)), 6))) == 5
+
+
+def test_r1_looks_at_real_images():
+    discriminate = Quadratic()
+    PENALTIES["r1"](discriminate, images(0), images(1), SEED)
+    np.testing.assert_array_equal(discriminate.seen, images(0))
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_a_gradient_of_zero_has_a_gradient(name):
+    weight = tf.Variable(tf.zeros([2]))
+    with tf.GradientTape() as tape:
+        value = PENALTIES[name](
+            lambda x: tf.reduce_sum(x * weight, axis=[1, 2, 3]),
+            images(),
+            images(1),
+            SEED,
+        )
+    assert np.isfinite(value)
+    gradient = tape.gradient(value, weight)
+    assert gradient is None or np.isfinite(gradient).all()
+
+
+def test_draws_are_a_function_of_the_seed():
+    first, same, other = Quadratic(), Quadratic(), Quadratic()
+    PENALTIES["gp"](first, images(0), images(1), SEED)
+    PENALTIES["gp"](same, images(0), images(1), SEED)
+    PENALTIES["gp"](other, images(0), images(1), SEED + 1)
+    np.testing.assert_array_equal(first.seen, same.seen)
+    assert np.abs(first.seen - other.seen).max() > 0.01
