@@ -5,7 +5,9 @@ The network on ImageNet at 128 px as the paper (arXiv 1805.08318) describes it; 
 1e-4 and 4e-4 (TTUR), betas 0 and 0.9, batch 256, 1,000,000 steps, spectral
 normalization in both. What it does not say is the official code's
 (configs/imagenet128_official.py): conditional batch norm's momentum 0.999 and the last
-one's 0.9999, Xavier start, no mirroring, no moving average.
+one's 0.9999, Xavier start, no mirroring, no moving average. Attention's keys and
+values are the official code's too, max-pooled, values of C/2 channels; the paper's
+equations have no pooling, and C/8.
 
 For the images see configs/imagenet128.py. No figure is claimed for this code: the run
 was not made.

@@ -217,6 +217,79 @@ def test_sample_writes_grids_arrays_and_folders(workdir, tmp_path):
     assert len(list((tmp_path / "folder").iterdir())) == 2
 
 
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory):
+    """A run with classes, stopped after four steps and gone on with to six."""
+    workdir = tmp_path_factory.mktemp("conditional")
+    settings = (
+        *("--config=configs/mnist_conditional.py", "--dataset=digits", "--width=4"),
+        *("--batch_size=8", "--num_samples=20", f"--workdir={workdir}"),
+    )
+    for steps in (4, 6):
+        code, stdout, stderr = call("train.py", *settings, f"--steps={steps}")
+        assert code == 0, stderr
+    assert "Going on from step 4" in stdout
+    return workdir
+
+
+def test_a_run_with_classes_is_sampled_by_number_and_by_name(conditional, tmp_path):
+    def sample(*arguments):
+        return call("-m", "sagan_tf", "sample", f"--workdir={conditional}", *arguments)
+
+    code, _, stderr = sample(f"--output={tmp_path / 'a.npz'}", "--labels=3,7,3")
+    assert code == 0, stderr
+    arrays = np.load(tmp_path / "a.npz")
+    assert arrays["labels"].tolist() == [3, 7, 3] and len(arrays["images"]) == 3
+    trained = load_run(conditional)
+    assert trained.config.classes == tuple("0123456789")
+    np.testing.assert_array_equal(
+        arrays["images"], trained.generate(3, labels=[3, 7, 3])
+    )
+    code, _, stderr = sample(
+        f"--output={tmp_path / 'grid.png'}",
+        "--num_images=20",
+        "--standing_statistics=1",
+    )
+    assert code == 0, stderr
+    # A row a class: as many as fit, three columns of twenty.
+    height, width = pixels(tmp_path / "grid.png").shape
+    assert (height // 32, width // 32) == (6, 3)
+    for labels, message in (
+        ("3,12", "no class '12'"),
+        ("cat", "0 to 9: 0, 1, 2"),
+    ):
+        code, _, stderr = sample(f"--labels={labels}")
+        assert code == 1 and message in stderr and "Traceback" not in stderr
+
+
+def test_labels_without_classes_are_refused(workdir):
+    code, _, stderr = call(
+        "-m", "sagan_tf", "sample", f"--workdir={workdir}", "--labels=3"
+    )
+    assert code == 1
+    assert "has no classes: leave out --labels" in stderr and "Traceback" not in stderr
+
+
+def test_a_saved_model_with_classes(conditional):
+    trained = load_run(conditional)
+    model = tf.saved_model.load(str(conditional / "export" / "saved_model"))
+    sample = model.signatures["sample"]
+    settings = {
+        "num_images": tf.constant(5),
+        "seed": tf.constant(1),
+        "truncation": tf.constant(1.0),
+    }
+    for label, labels in ((4, [4]), (-1, None)):
+        images = sample(**settings, label=tf.constant(label))["images"]
+        np.testing.assert_array_equal(images, trained.generate(5, 1, labels=labels))
+    latents, labels = tf.ones([2, 128]), tf.constant([1, 2])
+    inputs = {"latents": latents, "labels": labels}
+    images = model.signatures["serving_default"](**inputs)["images"]
+    np.testing.assert_allclose(images, trained.generator(latents, labels), atol=1e-5)
+    maps = model.signatures["attention"](**inputs)
+    assert maps["attention_8x8"].shape == (2, 64, 16)
+
+
 def test_commands_say_what_is_missing(tmp_path):
     for command in ("sample", "export"):
         code, _, stderr = call("-m", "sagan_tf", command, f"--workdir={tmp_path}")

@@ -98,13 +98,19 @@ def load_images(config):
     return images[:kept], labels[:kept]
 
 
-def with_classes(config):
+def with_classes(config, download=True):
     """The config with the names of its data set's classes, if it is conditional.
 
-    Nothing is downloaded for it. Names that are there already are left alone.
+    Names that are there already are left alone.
+
+    Args:
+        config: `Config`.
+        download: Boolean, whether a TensorFlow Datasets set is downloaded that is not
+            there yet. Without, the names of some are not known, and their numbers
+            stand for them.
 
     Raises:
-        UserError: if the set has no classes, or one only.
+        UserError: if the set has no classes, or one only, or is not there.
     """
     if not config.conditional or config.classes:
         return config
@@ -113,7 +119,10 @@ def with_classes(config):
     elif config.dataset == "folder":
         names = _folder_classes(*_folder_paths(config.data_dir))
     else:
-        features = _tfds_builder(config.dataset, config.data_dir).info.features
+        builder = _tfds_builder(config.dataset, config.data_dir)
+        if download and _has_label(builder.info.features):
+            _prepare(builder, config.dataset, config.data_dir)
+        features = builder.info.features
         names = features["label"].names if _has_label(features) else ()
     if len(names) < 2:
         found = f"the one class {names[0]}" if names else "no classes"
@@ -232,10 +241,7 @@ def _has_label(features):
     )
 
 
-def _tfds(name, split, data_dir):
-    import tensorflow_datasets as tfds
-
-    builder = _tfds_builder(name, data_dir)
+def _prepare(builder, name, data_dir):
     where = data_dir or "~/tensorflow_datasets"
     try:
         builder.download_and_prepare()
@@ -248,6 +254,13 @@ def _tfds(name, split, data_dir):
             f"({type(error).__name__}: {reason:.200}). Give --data_dir=DIR where it is "
             "prepared, or unpack its images and use --dataset=folder --data_dir=DIR"
         ) from error
+
+
+def _tfds(name, split, data_dir):
+    import tensorflow_datasets as tfds
+
+    builder = _tfds_builder(name, data_dir)
+    _prepare(builder, name, data_dir)
     try:
         count = builder.info.splits[split].num_examples  # "train[:1000]" as well
     except (KeyError, ValueError):

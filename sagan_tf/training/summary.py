@@ -16,7 +16,7 @@ def print_summary(config):
     Raises:
         UserError: if the networks cannot have these settings.
     """
-    config = with_classes(config)
+    config = with_classes(config, download=False)
     model = build_sagan(config)
     print(f"Settings\n{config.to_json()}")
     for network in (model.generator, model.discriminator):

@@ -27,7 +27,7 @@ def arrange_classes(num_images, num_classes):
     """The labels of a grid with one class a row, the first classes if they are many.
 
     Args:
-        num_images: Positive integer, about how many images there should be.
+        num_images: Positive integer, how many images there should be at most.
         num_classes: Integer, 0 for none.
 
     Returns:
@@ -37,6 +37,6 @@ def arrange_classes(num_images, num_classes):
     if not num_classes:
         return None, None
     # As near to a square as the classes allow.
-    rows = min(num_classes, max(1, math.isqrt(num_images)) + 2)
+    rows = min(num_classes, num_images, math.isqrt(num_images) + 2)
     columns = max(1, num_images // rows)
     return np.repeat(np.arange(rows), columns), columns

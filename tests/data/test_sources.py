@@ -9,7 +9,7 @@ from PIL import Image
 
 from sagan_tf.config import Config
 from sagan_tf.data import sources
-from sagan_tf.data.sources import load_images
+from sagan_tf.data.sources import load_images, with_classes
 from sagan_tf.errors import UserError
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "tfds"
@@ -212,3 +212,69 @@ def test_images_too_many_for_memory_are_kept_on_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(sources.shutil, "disk_usage", lambda path: Disk)
     with pytest.raises(UserError, match="Set TMPDIR"):
         load_images(folder_config(tmp_path))
+
+
+CONDITIONAL = Config(architecture="resnet", conditional=True)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "count", "names"),
+    [
+        ("digits", 10, ("0", "1")),
+        ("cifar10", 10, ()),
+        ("imagenet2012", 1000, ("n01440764",)),
+        ("imagenet_resized/64x64", 1000, ()),
+    ],
+)
+def test_classes_are_known_before_anything_is_downloaded(dataset, count, names):
+    config = dataclasses.replace(CONDITIONAL, dataset=dataset)
+    config = with_classes(config, download=False)
+    assert config.num_classes == count
+    assert config.classes[: len(names)] == names
+
+
+def test_names_of_a_prepared_set():
+    if not SHARED.exists():
+        pytest.skip(f"{SHARED} is not there")
+    config = dataclasses.replace(CONDITIONAL, dataset="cifar10", data_dir=str(SHARED))
+    assert with_classes(config).classes[:2] == ("airplane", "automobile")
+
+
+def test_classes_of_a_folder_are_its_sub_folders(tmp_path):
+    for name in ("dog/1.png", "cat/2.png", "cat/more/3.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        plain(9).save(tmp_path / name)
+    config = dataclasses.replace(
+        CONDITIONAL, dataset="folder", data_dir=str(tmp_path), image_size=32
+    )
+    config = with_classes(config)
+    assert config.classes == ("cat", "dog")
+    assert load_images(config)[1].tolist() == [0, 0, 1]
+    # Once they are known they stay, whatever becomes of the folder.
+    (tmp_path / "ant").mkdir()
+    plain(9).save(tmp_path / "ant" / "4.png")
+    assert with_classes(config) is config
+
+
+def test_unconditional_runs_look_for_no_classes(tmp_path):
+    config = Config(dataset="folder", data_dir=str(tmp_path / "nowhere"))
+    assert with_classes(config) is config
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(["cat/1.png"], "the one class cat"), (["1.png", "2.png"], "has no classes")],
+)
+def test_fewer_than_two_classes_are_refused(names, message, tmp_path):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        plain(9).save(tmp_path / name)
+    config = dataclasses.replace(CONDITIONAL, dataset="folder", data_dir=str(tmp_path))
+    with pytest.raises(UserError, match=message):
+        with_classes(config)
+
+
+def test_a_set_without_labels_has_no_classes():
+    config = dataclasses.replace(CONDITIONAL, dataset="celeb_a")
+    with pytest.raises(UserError, match="celeb_a has no classes"):
+        with_classes(config)

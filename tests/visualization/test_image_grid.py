@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sagan_tf.visualization import save_image_grid
+from sagan_tf.visualization import arrange_classes, save_image_grid
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -22,3 +22,19 @@ def test_columns_can_be_given(tmp_path):
     save_image_grid(np.zeros((5, 2, 2, 1), np.uint8), tmp_path / "row.png", columns=5)
     with Image.open(tmp_path / "row.png") as picture:
         assert picture.size == (10, 2)
+
+
+@pytest.mark.parametrize(
+    ("images", "classes", "rows", "columns"),
+    [(64, 10, 10, 6), (64, 3, 3, 21), (20, 10, 6, 3), (64, 1000, 10, 6), (1, 5, 1, 1)],
+)
+def test_a_row_a_class(images, classes, rows, columns):
+    labels, width = arrange_classes(images, classes)
+    assert width == columns
+    np.testing.assert_array_equal(
+        labels.reshape(rows, columns), np.arange(rows)[:, None].repeat(columns, axis=1)
+    )
+
+
+def test_no_classes_no_rows():
+    assert arrange_classes(64, 0) == (None, None)
