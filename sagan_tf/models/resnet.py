@@ -303,19 +303,7 @@ class ResNetDiscriminator(keras.Model):
                 self.stack.append(_attention(self, resolution))
             previous = resolution
         self.to_logit = _dense(self, 1, "to_logit")
-        self.embedding = None
-        if num_classes:
-            self.embedding = keras.layers.Embedding(
-                num_classes,
-                n * width,
-                INITIALIZERS[initializer](),
-                dtype=self.dtype_policy,
-                name="embedding",
-            )
-            if spectral_normalization:
-                self.embedding = SpectralNormalization(
-                    self.embedding, epsilon=spectral_norm_epsilon, name="embedding_sn"
-                )
+        self.embedding = _embedding(self, n * width) if num_classes else None
 
     def build(self, images_shape, labels_shape=None):
         shape = build_stack(self.stack, tuple(images_shape))
@@ -384,6 +372,21 @@ def _dense(network, units, name):
         return layer
     return SpectralNormalization(
         layer, epsilon=network.spectral_norm_epsilon, name=f"{name}_sn"
+    )
+
+
+def _embedding(network, features):
+    layer = keras.layers.Embedding(
+        network.num_classes,
+        features,
+        INITIALIZERS[network.initializer](),
+        dtype=network.dtype_policy,
+        name="embedding",
+    )
+    if not network.spectral_normalization:
+        return layer
+    return SpectralNormalization(
+        layer, epsilon=network.spectral_norm_epsilon, name="embedding_sn"
     )
 
 

@@ -3,7 +3,7 @@ import math
 import keras
 
 from sagan_tf.data import with_classes
-from sagan_tf.layers import SelfAttention
+from sagan_tf.layers import DiscriminatorBlock, GeneratorBlock, SelfAttention
 from sagan_tf.models.builders import build_sagan
 
 
@@ -56,14 +56,16 @@ def _print_memory(model, config):
     shape = (1, config.latent_dim)
     for network in networks:
         for layer in network.stack:
+            values += _count_inner_values(layer, shape)
             shape = layer.compute_output_shape(shape)
             values += math.prod(shape)
             if isinstance(layer, SelfAttention):
                 scores += math.prod(layer.compute_scores_shape(shape))
         shape = (1, config.image_size, config.image_size, config.channels)
-    activations = 2 * config.batch_size * values * bytes_each
+    at_once = config.batch_size // config.accumulation_steps
+    activations = 2 * at_once * values * bytes_each
     # Logits, and scores in float32 on the way there and back.
-    maps = 3 * config.batch_size * scores * 4
+    maps = 3 * at_once * scores * 4
     image = config.image_size**2 * config.channels
     print("Memory, estimated, besides about 0.5 GiB of TensorFlow itself")
     for name, size in (
@@ -74,3 +76,15 @@ def _print_memory(model, config):
         ("and each 10,000 real images", 10_000 * image),
     ):
         print(f"  {name:<36}{size / 2**20:>10,.0f} MiB")
+
+
+def _count_inner_values(layer, inputs_shape):
+    """How many values a residual block keeps for the way back, but for its output."""
+    _, height, width, channels = (*inputs_shape, 0, 0)[:4]
+    if isinstance(layer, GeneratorBlock):
+        # Normalized and ReLU; four times as large the two upsampled inputs, and five
+        # maps of the outputs' channels.
+        return height * width * (2 * channels + 4 * (2 * channels + 5 * layer.filters))
+    if isinstance(layer, DiscriminatorBlock):
+        return height * width * (channels + 4 * layer.filters)
+    return 0

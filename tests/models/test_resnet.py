@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -209,3 +212,35 @@ def test_refuses_labels_that_are_missing_or_superfluous():
         ResNetGenerator(**SMALL, num_classes=3)(latents)
     with pytest.raises(ValueError, match="takes no `labels`"):
         ResNetGenerator(**SMALL)(latents, labels)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_a_step_at_128_px_fits_in_memory(precision):
+    """The whole of configs/imagenet128.py, with 8 images, in a process of its own."""
+    script = f"""
+import dataclasses, resource
+import numpy as np
+import tensorflow as tf
+from configs import imagenet128
+from sagan_tf.models.builders import build_sagan
+config = dataclasses.replace(
+    imagenet128.get_config(),
+    classes=tuple(map(str, range(1000))),
+    precision={precision!r},
+)
+model = build_sagan(config)
+before = [w.numpy() for w in model.trainable_variables]
+images = np.random.default_rng(0).uniform(-1, 1, (8, 128, 128, 3)).astype("float32")
+step = tf.function(model.train_step)
+logs = step((tf.constant(images), tf.range(8)))
+assert all(np.isfinite(value) for value in logs.values()), logs
+moved = sum((w.numpy() != b).any() for w, b in zip(model.trainable_variables, before))
+assert moved > 100, moved
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.split()[-1]) < 8  # GiB
