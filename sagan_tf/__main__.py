@@ -13,7 +13,7 @@ def run_command():
     names = sorted(
         module.name
         for module in pkgutil.iter_modules(commands.__path__)
-        if module.name != "main"
+        if module.name != "main" and not module.name.startswith("_")
     )
     usage = f"python -m sagan_tf COMMAND --workdir=DIR, COMMAND: {', '.join(names)}"
     if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):

@@ -13,7 +13,10 @@ from sagan_tf.errors import UserError
 
 # Where things are and how long to train, as against what is trained: these may
 # change when a run goes on.
-CHANGEABLE = ("steps", "data_dir", "workdir")
+CHANGEABLE = (
+    *("steps", "data_dir", "workdir", "evaluation_interval", "evaluation_metric"),
+    *("evaluation_images", "evaluation_extractor"),
+)
 
 
 def _setting(default, text):
@@ -156,13 +159,27 @@ class Config:
     precision: str = _setting(
         "float32", "float32, or mixed_bfloat16 for half-precision arithmetic."
     )
-    jit_compile: bool = _setting(False, "Compile the training step with XLA.")
+    jit_compile: bool = _setting(
+        False,
+        "Compile the training step with XLA; a run that goes on is then exact only as "
+        "far as XLA's sums are.",
+    )
     seed: int = _setting(0, "Seed of weights, latents and the order of the data.")
 
     log_interval: int = _setting(50, "Steps between rows of logs/metrics.csv.")
     sample_interval: int = _setting(500, "Steps between grids in samples/.")
     checkpoint_interval: int = _setting(500, "Steps between checkpoints.")
     num_samples: int = _setting(64, "Images in a grid.")
+    evaluation_interval: int | None = _setting(
+        None,
+        "Steps between figures in logs/evaluation.csv; the checkpoint of the best one "
+        "is kept. By default none are computed.",
+    )
+    evaluation_metric: str = _setting("fid", "The figure: fid or kid.")
+    evaluation_images: int = _setting(2000, "Generated images that it is of.")
+    evaluation_extractor: str = _setting(
+        "classifier", "Network that it is computed with; see evaluate --help."
+    )
 
     def __post_init__(self):
         # Python files and JSON both may give lists.
@@ -186,14 +203,15 @@ class Config:
                 raise UserError(
                     f"--{name} must be at least 1. Received: {getattr(self, name)}"
                 )
-        if self.crop_size is not None and self.crop_size < 1:
+        for name in ("crop_size", "discriminator_width", "evaluation_interval"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise UserError(
+                    f"--{name} must be at least 1. Received: {getattr(self, name)}"
+                )
+        if self.evaluation_metric not in ("fid", "kid"):
             raise UserError(
-                f"--crop_size must be at least 1. Received: {self.crop_size}"
-            )
-        if self.discriminator_width is not None and self.discriminator_width < 1:
-            raise UserError(
-                "--discriminator_width must be at least 1. "
-                f"Received: {self.discriminator_width}"
+                "--evaluation_metric must be fid or kid. "
+                f"Received: {self.evaluation_metric}"
             )
         if not 0 <= self.seed < 2**31:
             raise UserError(

@@ -1,22 +1,23 @@
 """Draws images from a run into a grid, an array file or a folder."""
 
-import difflib
-import itertools
 from pathlib import Path
 
 import numpy as np
 from absl import flags
 from PIL import Image
 
+from sagan_tf.commands._run import WORKDIR, open_run, parse_labels
 from sagan_tf.errors import UserError
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 _NUM_IMAGES = flags.DEFINE_integer(
     "num_images", None, "How many images; by default 64.", lower_bound=1
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the latents.")
-_TRUNCATION = flags.DEFINE_float(
-    "truncation", 1.0, "What latents are multiplied by; below 1, safer and more alike."
+_TRUNCATION = flags.DEFINE_list(
+    "truncation",
+    ["1"],
+    "What latents are multiplied by; below 1, safer and more alike. Several, such as "
+    "0.25,0.5,1, make a grid with a row each, of the same latents.",
 )
 _LABELS = flags.DEFINE_list(
     "labels",
@@ -41,37 +42,47 @@ _OUTPUT = flags.DEFINE_string(
 
 def run():
     """Runs the command."""
-    from sagan_tf.training import load_run
     from sagan_tf.visualization import arrange_classes, save_image_grid
 
-    workdir = Path(_WORKDIR.value)
-    default = workdir / "samples" / f"seed{_SEED.value}.png"
-    output = Path(_OUTPUT.value or default)
+    output = Path(
+        _OUTPUT.value or Path(WORKDIR.value) / "samples" / f"seed{_SEED.value}.png"
+    )
     if output.suffix not in (".png", ".npz", ""):
         raise UserError(
             f"--output takes FILE.png, FILE.npz or a folder. Received: {_OUTPUT.value}"
         )
-    trained = load_run(workdir)
+    truncations = _parse_truncations(_TRUNCATION.value)
+    if len(truncations) > 1 and output.suffix != ".png":
+        raise UserError("Several truncations make a grid: give --output=FILE.png")
+
+    trained = open_run()
     model, seed = trained.model, _SEED.value
+    labels = parse_labels(_LABELS.value, trained.config, _NUM_IMAGES.value)
     count, columns = _NUM_IMAGES.value or 64, None
-    if _LABELS.value is not None:
-        labels = _parse_labels(_LABELS.value, trained.config)
-        count = _NUM_IMAGES.value or len(labels)
-        labels = list(itertools.islice(itertools.cycle(labels), count))
-    elif output.suffix == ".png":
+    if labels is not None:
+        count = len(labels)
+    elif len(truncations) > 1:
+        count = _NUM_IMAGES.value or 8
+    elif model.num_classes and output.suffix == ".png":
         labels, columns = arrange_classes(count, model.num_classes)
-        count = count if labels is None else len(labels)
-    else:
-        labels = model.sample_labels(count, seed) if model.num_classes else None
+        count = len(labels)
+    if labels is None and model.num_classes:
+        labels = model.sample_labels(count, seed).numpy()
     if _STANDING_STATISTICS.value:
         model.take_standing_statistics(_STANDING_STATISTICS.value)
-    images = model.generate(count, seed, _TRUNCATION.value, labels)
+    # A row a truncation, of the same latents.
+    latents = np.concatenate(
+        [model.sample_latents(count, seed, truncation) for truncation in truncations]
+    )
+    if len(truncations) > 1:
+        columns = count
+        labels = None if labels is None else np.tile(labels, len(truncations))
+    images = model.render(latents, labels)
 
     output.parent.mkdir(parents=True, exist_ok=True)
     if output.suffix == ".png":
         save_image_grid(images, output, columns)
     elif output.suffix == ".npz":
-        latents = model.sample_latents(count, seed, _TRUNCATION.value).numpy()
         classes = {} if labels is None else {"labels": np.int32(labels)}
         np.savez(output, images=images, latents=latents, **classes)
     else:
@@ -79,33 +90,16 @@ def run():
         for i, image in enumerate(images):
             picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
             picture.save(output / f"{i:06d}.png")
-    print(f"{count} images of step {trained.step}: {output}")
+    print(f"{len(images)} images of step {trained.step}: {output}")
 
 
-def _parse_labels(values, config):
-    """Labels from what the user wrote: numbers, or the names of classes."""
-    if not config.num_classes:
+def _parse_truncations(values):
+    try:
+        truncations = [float(value) for value in values]
+    except ValueError:
+        truncations = []
+    if not truncations:
         raise UserError(
-            f"The run in {config.workdir} has no classes: leave out --labels"
+            f"--truncation takes numbers, such as 0.5,1. Received: {','.join(values)}"
         )
-    labels = []
-    for value in values:
-        if value in config.classes:
-            labels.append(config.classes.index(value))
-        elif value.isdigit() and int(value) < config.num_classes:
-            labels.append(int(value))
-        else:
-            close = difflib.get_close_matches(value, config.classes, n=1)
-            hint = f" Did you mean {close[0]}?" if close else ""
-            raise UserError(
-                f"The run in {config.workdir} has no class {value!r}.{hint} It has "
-                f"0 to {config.num_classes - 1}: {_shorten(config.classes)}"
-            )
-    if not labels:
-        raise UserError("--labels is empty: give numbers or names of classes")
-    return labels
-
-
-def _shorten(names):
-    shown = ", ".join(names[:10])
-    return shown if len(names) <= 10 else f"{shown}, ..."
+    return truncations

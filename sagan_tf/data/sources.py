@@ -40,13 +40,17 @@ class Picture(NamedTuple):
     label: int
 
 
-def load_images(config):
+def load_images(config, num_images=None, download=True):
     """Loads a data set at its training size.
 
     Pictures that cannot be read are skipped, counted and named in a warning.
 
     Args:
         config: `Config`.
+        num_images: Positive integer; of a larger set only this many are loaded, drawn
+            by `config.seed`, in the set's order. By default all.
+        download: Boolean, whether a TensorFlow Datasets set is downloaded that is not
+            there yet.
 
     Returns:
         Images, uint8 `[N, image_size, image_size, channels]`, and labels, int32
@@ -56,7 +60,11 @@ def load_images(config):
         UserError: if the set is not there, holds no readable image, or fits neither
             memory nor disk.
     """
-    count, pictures = _find_pictures(config)
+    count, pictures = _find_pictures(config, download)
+    if num_images is not None and num_images < count:
+        chosen = set(_choose(count, num_images, config.seed).tolist())
+        pictures = (p for place, p in enumerate(pictures) if place in chosen)
+        count = num_images
     shape = (count, config.image_size, config.image_size, config.channels)
     images = _allocate(shape)
     labels = np.empty(count, np.int32)
@@ -98,6 +106,53 @@ def load_images(config):
     return images[:kept], labels[:kept]
 
 
+def load_attributes(config, num_images=None):
+    """Loads what a TensorFlow Datasets set says of its images, as CelebA does.
+
+    Args:
+        config: `Config`.
+        num_images: Those of the images that `load_images` would load.
+
+    Returns:
+        int32 `[N, attributes]` of 0 and 1, or None if the set has no `attributes`.
+    """
+    if config.dataset in ("digits", "folder"):
+        return None
+    import tensorflow_datasets as tfds
+
+    builder = _tfds_builder(config.dataset, config.data_dir)
+    if "attributes" not in builder.info.features:
+        return None
+    examples = builder.as_dataset(
+        split=config.split,
+        shuffle_files=False,
+        decoders=tfds.decode.PartialDecoding({"attributes": True}),
+    ).batch(1024)
+    attributes = np.concatenate(
+        [
+            np.stack([values[name] for name in sorted(values)], axis=-1)
+            for values in (
+                batch["attributes"] for batch in examples.as_numpy_iterator()
+            )
+        ]
+    ).astype(np.int32)
+    if num_images is not None and num_images < len(attributes):
+        attributes = attributes[
+            np.sort(_choose(len(attributes), num_images, config.seed))
+        ]
+    return attributes
+
+
+def list_files(data_dir):
+    """The image files of a folder, each as its path from there and its size in bytes.
+
+    Raises:
+        UserError: if there are none.
+    """
+    root, paths = _folder_paths(data_dir)
+    return [(p.relative_to(root).as_posix(), p.stat().st_size) for p in paths]
+
+
 def with_classes(config, download=True):
     """The config with the names of its data set's classes, if it is conditional.
 
@@ -133,6 +188,10 @@ def with_classes(config, download=True):
     return dataclasses.replace(config, classes=tuple(names))
 
 
+def _choose(count, num_images, seed):
+    return np.random.default_rng(seed).choice(count, num_images, replace=False)
+
+
 def _allocate(shape):
     """A uint8 array: in memory, or on disk where it would fill half the memory."""
     size = math.prod(shape)
@@ -151,13 +210,13 @@ def _allocate(shape):
         return np.memmap(file, np.uint8, "w+", shape=shape)
 
 
-def _find_pictures(config):
+def _find_pictures(config, download):
     """The number of a data set's pictures, and an iterable of them."""
     if config.dataset == "digits":
         return _digits()
     if config.dataset == "folder":
         return _folder(config.data_dir)
-    return _tfds(config.dataset, config.split, config.data_dir)
+    return _tfds(config.dataset, config.split, config.data_dir, download)
 
 
 def _digits():
@@ -256,11 +315,14 @@ def _prepare(builder, name, data_dir):
         ) from error
 
 
-def _tfds(name, split, data_dir):
+def _tfds(name, split, data_dir, download):
     import tensorflow_datasets as tfds
 
     builder = _tfds_builder(name, data_dir)
-    _prepare(builder, name, data_dir)
+    if download:
+        _prepare(builder, name, data_dir)
+    elif not builder.is_prepared():
+        raise UserError(f"{name} is not in {data_dir or '~/tensorflow_datasets'}")
     try:
         count = builder.info.splits[split].num_examples  # "train[:1000]" as well
     except (KeyError, ValueError):

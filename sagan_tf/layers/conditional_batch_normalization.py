@@ -29,7 +29,8 @@ class ConditionalBatchNormalization(keras.layers.Layer):
 
     Call arguments:
         inputs: Float `[batch, ..., channels]`.
-        labels: Integers `[batch]` in `[0, num_classes)`.
+        labels: Integers `[batch]` in `[0, num_classes)`; or, for images between the
+            classes, float `[batch, num_classes]`, the weights of the classes' rows.
         training: Boolean, whether batch statistics are used and moving ones move.
 
     Output: a tensor of the inputs' shape and the layer's compute dtype.
@@ -110,9 +111,13 @@ class ConditionalBatchNormalization(keras.layers.Layer):
 
     def _read(self, table, labels, like, training):
         """The labels' rows, `[batch, 1, ..., channels]`."""
+        mixed = len(labels.shape) == 2
+        indices = ops.arange(self.num_classes) if mixed else labels
         if self.spectral_normalization:
-            rows = table(labels, training=training)
+            rows = table(indices, training=training)
         else:
-            rows = table(labels)
+            rows = table(indices)
+        if mixed:  # [batch, classes] x [classes, channels]
+            rows = ops.matmul(ops.cast(labels, "float32"), rows)
         ones = (1,) * (len(like.shape) - 2)
         return ops.reshape(rows, (-1, *ones, like.shape[-1]))

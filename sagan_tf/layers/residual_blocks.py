@@ -31,7 +31,8 @@ class GeneratorBlock(keras.layers.Layer):
 
     Call arguments:
         inputs: Float `[batch, height, width, channels]`.
-        labels: Integers `[batch]`, if there are classes.
+        labels: Integers `[batch]` or float `[batch, num_classes]`, if there are
+            classes; see `ConditionalBatchNormalization`.
         training: Boolean.
 
     Output: `[batch, 2 * height, 2 * width, filters]`, in the compute dtype.

@@ -177,6 +177,7 @@ class InfoGANDiscriminator(keras.Model):
 
         policy = self.dtype_policy
         self.stack = [
+            keras.layers.Rescaling(0.5, offset=0.5, dtype=policy),
             _convolution(width, policy, "conv_1"),
             keras.layers.LeakyReLU(0.2, dtype=policy),
             _convolution(2 * width, policy, "conv_2"),
@@ -194,7 +195,7 @@ class InfoGANDiscriminator(keras.Model):
         self.to_logit.build(build_stack(self.stack, tuple(images_shape)))
 
     def call(self, images, training=False, return_attention_scores=False):
-        x, scores = apply_stack(self.stack, (images + 1) / 2, training)
+        x, scores = apply_stack(self.stack, images, training)
         logits = ops.reshape(ops.cast(self.to_logit(x), "float32"), (-1,))
         return (logits, scores) if return_attention_scores else logits
 

@@ -76,7 +76,8 @@ class ResNetGenerator(keras.Model):
 
     Call arguments:
         latents: Float `[batch, latent_dim]`.
-        labels: Integers `[batch]` in `[0, num_classes)`, where there are classes.
+        labels: Integers `[batch]` in `[0, num_classes)`, where there are classes; or
+            float `[batch, num_classes]`, for images between them.
         training: Boolean, whether batch statistics are used and state moves.
         return_attention_scores: Boolean, whether to return the maps too.
 

@@ -256,14 +256,12 @@ class SAGAN(keras.Model):
         variables = self.discriminator.trainable_variables
 
         def compute(part, real_images, latents, *labels):
+            # Those of the real images and of the generated ones, or none.
+            real_class, fake_class = labels[:1], labels[1:]
             # Outside the tape: this update is the discriminator's alone.
-            fake_images = self.generator(
-                latents, *labels[len(real_labels) :], training=True
-            )
+            fake_images = self.generator(latents, *fake_class, training=True)
             real_images = self._augment(real_images, update, part, _REAL_AUGMENTATION)
             fake_images = self._augment(fake_images, update, part, _FAKE_AUGMENTATION)
-            real_class = labels[: len(real_labels)]
-            fake_class = labels[len(real_labels) :]
             with tf.GradientTape() as tape:
                 real_logits = self.discriminator(
                     real_images, *real_class, training=True
@@ -487,19 +485,41 @@ class SAGAN(keras.Model):
             ValueError: if there are not as many labels as images, if a label is not a
                 class, or if there are no classes.
         """
+        latents = self.sample_latents(num_images, seed, truncation)
+        if not self.num_classes:
+            if labels is not None:
+                raise ValueError("This model has no classes, and takes no labels")
+        elif labels is None:
+            labels = self.sample_labels(num_images, seed)
+        else:
+            labels = self._check_labels(labels, num_images)
+        return self.render(latents, labels, batch_size)
+
+    def render(self, latents, labels=None, batch_size=64):
+        """Images of given latents, by the averaged generator in evaluation mode.
+
+        Args:
+            latents: Float `[N, latent_dim]`.
+            labels: Where there are classes, integers `[N]`, or float
+                `[N, num_classes]`: how much of each class is in each image.
+            batch_size: Positive integer, images computed at once.
+
+        Returns:
+            uint8 array `[N, image_size, image_size, channels]`.
+        """
+        inputs = [tf.convert_to_tensor(latents, tf.float32)]
+        if labels is not None:
+            inputs.append(tf.convert_to_tensor(labels))
         # Whole batches only: one shape, so one trace, and the same arithmetic for an
         # image whatever its batch.
-        batches = -(-num_images // batch_size)
-        inputs = [self.sample_latents(batches * batch_size, seed, truncation)]
-        if self.num_classes:
-            inputs.append(self._pad_labels(labels, num_images, len(inputs[0]), seed))
-        elif labels is not None:
-            raise ValueError("This model has no classes, and takes no labels")
+        count = len(latents)
+        batches = -(-count // batch_size)
+        inputs = [_pad(x, batches * batch_size) for x in inputs]
         images = [
-            self._render(*batch)
+            self._generate_uint8(*batch)
             for batch in zip(*(tf.split(x, batches) for x in inputs), strict=True)
         ]
-        return np.concatenate(images)[:num_images]
+        return np.concatenate(images)[:count]
 
     def take_standing_statistics(self, num_batches, batch_size=64, seed=0):
         """Takes the averaged generator's batch statistics anew, over many batches.
@@ -535,9 +555,7 @@ class SAGAN(keras.Model):
         for layer, momentum in zip(normalizations, momenta, strict=True):
             layer.momentum = momentum
 
-    def _pad_labels(self, labels, num_images, length, seed):
-        if labels is None:
-            return self.sample_labels(length, seed)
+    def _check_labels(self, labels, num_images):
         labels = np.atleast_1d(np.asarray(labels))
         if len(labels) not in (1, num_images):
             raise ValueError(
@@ -550,12 +568,10 @@ class SAGAN(keras.Model):
                 f"Labels must be from 0 to {self.num_classes - 1}. "
                 f"Received: {', '.join(map(str, wrong))}"
             )
-        labels = np.broadcast_to(labels, num_images)
-        padding = np.zeros(length - num_images)
-        return tf.constant(np.concatenate([labels, padding]), tf.int32)
+        return np.broadcast_to(labels, num_images).astype(np.int32)
 
     @functools.cached_property
-    def _render(self):
+    def _generate_uint8(self):
         generator = self.ema_generator
         return tf.function(lambda *inputs: to_uint8(generator(*inputs, training=False)))
 
@@ -584,6 +600,11 @@ def _sampling_seeds(num_images, seed):
         lambda place: tf.random.experimental.stateless_fold_in(seed, place),
         tf.range(num_images),
     )
+
+
+def _pad(x, length):
+    """`x`, with zeros after it up to a length."""
+    return tf.pad(x, [[0, length - len(x)]] + [[0, 0]] * (len(x.shape) - 1))
 
 
 def _check_choice(name, value, choices):

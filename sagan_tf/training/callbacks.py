@@ -2,15 +2,19 @@
 
 import csv
 import importlib.util
+import json
 import math
 import os
+import sys
 import time
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from sagan_tf import evaluation
 from sagan_tf.errors import UserError
 from sagan_tf.layers import SelfAttention, SpectralNormalization
 from sagan_tf.visualization import arrange_classes, save_image_grid
@@ -90,25 +94,11 @@ class MetricsLog(StepCallback):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         columns = ["step", "images_per_second"]
         columns += [metric.name for metric in self.model.metrics]
-        columns += self._measure_layers()
-        # Rows from after the checkpoint are about to be written again. The file is
-        # replaced as a whole: a run killed here still has its log.
-        kept = self._rows_until(self._step)
-        partial = self._path.with_suffix(".partial")
-        self._file = open(partial, "w", newline="")
-        self._writer = csv.DictWriter(self._file, columns, restval="")
-        self._writer.writeheader()
-        self._writer.writerows(kept)
-        self._file.flush()
-        os.replace(partial, self._path)
-        self._board = None
-        if importlib.util.find_spec("tensorboard"):
-            self._board = tf.summary.create_file_writer(
-                str(self._path.parent / "tensorboard")
-            )
+        columns += measure_layers(self.model)
+        self._file, self._writer = _reopen_log(self._path, columns, self._step)
+        self._board = _open_board(self._path.parent)
         self._restart()
 
     def on_step(self, step, logs):
@@ -119,16 +109,13 @@ class MetricsLog(StepCallback):
         row = {
             "images_per_second": images / seconds,
             **logs,
-            **self._measure_layers(),
+            **measure_layers(self.model),
         }
         self._writer.writerow(
             {"step": step, **{name: f"{value:.6g}" for name, value in row.items()}}
         )
         self._file.flush()
-        if self._board is not None:
-            with self._board.as_default(step=step):
-                for name, value in row.items():
-                    tf.summary.scalar(name, value)
+        _write_to_board(self._board, step, row)
         self.model.reset_metrics()
         self._restart()
 
@@ -138,27 +125,66 @@ class MetricsLog(StepCallback):
     def _restart(self):
         self._since, self._last_step = time.perf_counter(), self._step
 
-    def _measure_layers(self):
-        values = {}
-        for network in (self.model.generator, self.model.discriminator):
-            for layer in network.layers:
-                name = f"{network.name}/{layer.name}"
-                if isinstance(layer, SelfAttention):
-                    values[f"{name}/gamma"] = float(layer.gamma.numpy())
-                elif isinstance(layer, SpectralNormalization):
-                    values[f"{name}/sigma"] = float(layer.compute_sigma())
-        return values
 
-    def _rows_until(self, step):
-        if not self._path.exists():
-            return []
+class Evaluation(StepCallback):
+    """Computes a figure each `evaluation_interval` steps and keeps the best checkpoint.
+
+    The figure is of `evaluation_images` images of the averaged generator, lower for
+    better ones. It goes to `logs/evaluation.csv`, and to TensorBoard where it is
+    installed.
+
+    Args:
+        config: `Config`.
+        checkpoints: `Checkpoints`.
+
+    Raises:
+        UserError: if the extractor or the real images are not to be had.
+    """
+
+    def __init__(self, config, checkpoints):
+        super().__init__()
+        self._config = config
+        self._checkpoints = checkpoints
+        self._path = Path(config.workdir) / "logs" / "evaluation.csv"
+        self._extractor = evaluation.load_extractor(config.evaluation_extractor, config)
+        self._real = evaluation.find_images(
+            config.split, config, max(config.evaluation_images, 10_000)
+        )
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        name = self._config.evaluation_metric
+        self._file, self._writer = _reopen_log(
+            self._path, ["step", name, "protocol"], self._step
+        )
         with open(self._path, newline="") as file:
-            # A killed run can leave half a row at the end.
-            return [
-                row
-                for row in csv.DictReader(file)
-                if row["step"].isdigit() and int(row["step"]) <= step
-            ]
+            figures = [float(row[name]) for row in csv.DictReader(file)]
+        self._best = min(figures, default=math.inf)
+        self._board = _open_board(self._path.parent)
+
+    def on_step(self, step, logs):
+        if step % self._config.evaluation_interval:
+            return
+        name = self._config.evaluation_metric
+        fake = evaluation.generated_images(
+            self.model, step, self._config.evaluation_images, self._config.seed
+        )
+        figures, protocol = evaluation.evaluate(
+            self._extractor, self._real, fake, [name], show_progress=False
+        )
+        figure = figures[name]
+        row = {"step": step, name: f"{figure:.6g}", "protocol": json.dumps(protocol)}
+        self._writer.writerow(row)
+        self._file.flush()
+        _write_to_board(self._board, step, figures)
+        best = figure < self._best
+        tqdm.write(f"Step {step}: {name} {figure:.4g}{', the best' if best else ''}")
+        if best:
+            self._best = figure
+            self._checkpoints.save_best()
+
+    def on_train_end(self, logs=None):
+        self._file.close()
 
 
 class SampleGrid(StepCallback):
@@ -171,6 +197,67 @@ class SampleGrid(StepCallback):
     def on_step(self, step, logs):
         if step % self._config.sample_interval == 0:
             write_sample_grid(self._config, self.model, step)
+
+
+class CollapseGuard(StepCallback):
+    """Warns, once each, in a line, of what usually ends in a collapse.
+
+    It looks each `sample_interval` steps at
+
+    - how varied samples are: the deviation of their pixels from image to image, from
+      step 1,000 on, should not fall below a quarter of the real images';
+    - the discriminator's margin, the mean logit of real images less that of generated
+      ones, under losses that bound it;
+    - the gammas of attention and the sigmas of spectral normalization.
+
+    Args:
+        config: `Config`.
+        real_images: Some real images in `[-1, 1]`, to compare with.
+    """
+
+    LEAST_DIVERSITY, FIRST_STEP = 0.25, 1000
+    LARGEST_MARGIN = 15.0
+    LARGEST_GAMMA = 10.0
+    SIGMAS = (1e-2, 1e2)
+
+    def __init__(self, config, real_images):
+        super().__init__()
+        self._config = config
+        self._real_diversity = _measure_diversity(np.asarray(real_images) * 127.5)
+        self._warned = set()
+
+    def on_step(self, step, logs):
+        if step % self._config.sample_interval:
+            return
+        if step >= self.FIRST_STEP:
+            samples = self.model.generate(64, seed=self._config.seed)
+            ratio = _measure_diversity(samples) / self._real_diversity
+            if ratio < self.LEAST_DIVERSITY:
+                self._warn(
+                    "diversity",
+                    f"samples vary only {ratio:.0%} as much as real images: the "
+                    "generator may have collapsed",
+                )
+        margin = logs["real_logits"] - logs["fake_logits"]
+        if self._config.loss != "wgan" and margin > self.LARGEST_MARGIN:
+            self._warn(
+                "margin",
+                f"the discriminator's logits are {margin:.3g} apart: it may be too "
+                "strong for the generator to learn from",
+            )
+        for name, value in measure_layers(self.model).items():
+            if name.endswith("gamma") and abs(value) > self.LARGEST_GAMMA:
+                self._warn(name, f"{name} is {value:.3g}: attention drowns its input")
+            low, high = self.SIGMAS
+            if name.endswith("sigma") and not low <= value <= high:
+                self._warn(
+                    name, f"{name} is {value:.3g}, and usual are {low:g} to {high:g}"
+                )
+
+    def _warn(self, kind, text):
+        if kind not in self._warned:
+            self._warned.add(kind)
+            tqdm.write(f"Warning, step {self._step}: {text}", file=sys.stderr)
 
 
 class SaveCheckpoint(StepCallback):
@@ -197,3 +284,63 @@ def write_sample_grid(config, model, step):
     images = model.generate(count, seed=config.seed, labels=labels)
     save_image_grid(images, path, columns)
     return path
+
+
+def measure_layers(model):
+    """The gammas of attention and the sigmas of spectral normalization, by name."""
+    values = {}
+    for network in (model.generator, model.discriminator):
+        for layer in network._flatten_layers():
+            # Without the model's own name: generator/attention_16x16.
+            name = layer.path.partition("/")[-1]
+            if isinstance(layer, SelfAttention):
+                values[f"{name}/gamma"] = float(layer.gamma.numpy())
+            elif isinstance(layer, SpectralNormalization):
+                values[f"{name}/sigma"] = float(layer.compute_sigma())
+    return values
+
+
+def _measure_diversity(images):
+    return images.astype(np.float64).std(axis=0).mean()
+
+
+def _open_board(folder):
+    """A writer for TensorBoard, or None where that is not installed."""
+    if importlib.util.find_spec("tensorboard") is None:
+        return None
+    return tf.summary.create_file_writer(str(folder / "tensorboard"))
+
+
+def _write_to_board(board, step, values):
+    if board is None:
+        return
+    with board.as_default(step=step):
+        for name, value in values.items():
+            tf.summary.scalar(name, value)
+
+
+def _reopen_log(path, columns, step):
+    """Opens a CSV file to go on from a step; returns the file and its writer.
+
+    Rows from after that step, which the checkpoint knows nothing of, are left out:
+    they are about to be written again. The file is replaced as a whole, so that a run
+    killed here still has its log.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = []
+    if path.exists():
+        with open(path, newline="") as file:
+            # A killed run can leave half a row at the end.
+            kept = [
+                row
+                for row in csv.DictReader(file)
+                if row["step"].isdigit() and int(row["step"]) <= step
+            ]
+    partial = path.with_suffix(".partial")
+    file = open(partial, "w", newline="")
+    writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(kept)
+    file.flush()
+    os.replace(partial, path)
+    return file, writer

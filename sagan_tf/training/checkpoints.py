@@ -40,11 +40,12 @@ class Checkpoints:
                 for name, owner in owners.items()
             },
         )
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint,
-            str(Path(workdir) / "checkpoints"),
-            max_to_keep=max_to_keep,
-            checkpoint_name="step",
+        folder = Path(workdir) / "checkpoints"
+        self._last, self._best = (
+            tf.train.CheckpointManager(
+                self._checkpoint, str(place), max_to_keep=count, checkpoint_name="step"
+            )
+            for place, count in ((folder, max_to_keep), (folder / "best", 1))
         )
 
     def save(self):
@@ -58,18 +59,22 @@ class Checkpoints:
         # be the last one and half-written.
         if step == self._last_step:
             return
-        for variable in self._model.trainable_variables:
-            if not np.isfinite(variable.numpy()).all():
-                raise UserError(
-                    f"{variable.path} is no longer finite at step {step}. The last "
-                    "checkpoint is from before; try lower learning rates in a new "
-                    "workdir"
-                )
-        self._manager.save(checkpoint_number=step)
+        self._check_finite(step)
+        self._last.save(checkpoint_number=step)
         self._last_step = step
 
-    def restore(self):
-        """Restores the last checkpoint that can be read.
+    def save_best(self):
+        """Writes this step's checkpoint as the best one, in the former's place.
+
+        Raises:
+            UserError: if a weight is no longer a finite number.
+        """
+        step = int(self._model.step.numpy())
+        self._check_finite(step)
+        self._best.save(checkpoint_number=step)
+
+    def restore(self, best=False):
+        """Restores the last checkpoint that can be read, or the best one.
 
         Returns:
             Its step, or None where there is no checkpoint.
@@ -78,7 +83,8 @@ class Checkpoints:
             UserError: if there are checkpoints, but all of them are damaged or of
                 another model.
         """
-        paths = self._manager.checkpoints[::-1]
+        manager = self._best if best else self._last
+        paths = manager.checkpoints[::-1]
         for path in paths:
             try:
                 status = self._checkpoint.restore(path)
@@ -87,11 +93,21 @@ class Checkpoints:
                 reason = str(error).splitlines()[0]
                 logging.warning("%s cannot be read (%.200s)", path, reason)
                 continue
-            self._last_step = int(self._model.step.numpy())
-            return self._last_step
+            step = int(self._model.step.numpy())
+            self._last_step = None if best else step
+            return step
         if paths:
             raise UserError(
-                f"None of the checkpoints in {self._manager.directory} can be read by "
+                f"None of the checkpoints in {manager.directory} can be read by "
                 f"this model ({reason:.200})"
             )
         return None
+
+    def _check_finite(self, step):
+        for variable in self._model.trainable_variables:
+            if not np.isfinite(variable.numpy()).all():
+                raise UserError(
+                    f"{variable.path} is no longer finite at step {step}. The last "
+                    "checkpoint is from before; try lower learning rates in a new "
+                    "workdir"
+                )

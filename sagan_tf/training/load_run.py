@@ -27,14 +27,24 @@ class Run:
         return self.model.generate(num_images, seed, truncation, labels)
 
 
-def load_run(workdir):
-    """Loads the last checkpoint of the run in `workdir`; returns a `Run`.
+def load_run(workdir, best=False):
+    """Loads a checkpoint of the run in `workdir`; returns a `Run`.
+
+    Args:
+        workdir: Folder of the run.
+        best: Boolean; by default the last checkpoint is loaded, else that of the best
+            figure that `--evaluation_interval` found.
 
     Raises:
-        UserError: if there is no run, or it has no checkpoint yet.
+        UserError: if there is no run, or it has no such checkpoint.
     """
     config = load_config(workdir)
     model = build_sagan(config)
-    if Checkpoints(workdir, model).restore() is None:
+    if Checkpoints(workdir, model).restore(best) is None:
+        if best:
+            raise UserError(
+                f"The run in {workdir} has no best checkpoint: it was not trained with "
+                "--evaluation_interval"
+            )
         raise UserError(f"The run in {workdir} has no checkpoint yet")
     return Run(config, model)

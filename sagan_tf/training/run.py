@@ -29,7 +29,9 @@ def run(config):
     """
     # Without it, sums are made in whatever order the threads come, and a run that
     # goes on would not end with the very weights of one that was never stopped.
-    tf.config.experimental.enable_op_determinism()
+    # Keras takes no XLA then: who asks for XLA gets its sums instead.
+    if not config.jit_compile:
+        tf.config.experimental.enable_op_determinism()
     workdir = Path(config.workdir)
     config = with_classes(config)
     _check_same_settings(config, workdir)
@@ -68,6 +70,12 @@ def run(config):
 
 def _fit(model, dataset, config, checkpoints, steps):
     bar = callbacks.ProgressBar(config)
+    real_images = next(iter(dataset))
+    if config.conditional:
+        real_images, _ = real_images
+    evaluations = []
+    if config.evaluation_interval:
+        evaluations = [callbacks.Evaluation(config, checkpoints)]
     try:
         model.fit(
             dataset,
@@ -80,6 +88,8 @@ def _fit(model, dataset, config, checkpoints, steps):
                 bar,
                 callbacks.MetricsLog(config),
                 callbacks.SampleGrid(config),
+                callbacks.CollapseGuard(config, real_images),
+                *evaluations,
                 callbacks.SaveCheckpoint(config, checkpoints),
             ],
         )

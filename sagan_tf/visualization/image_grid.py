@@ -4,6 +4,25 @@ import numpy as np
 from PIL import Image
 
 
+def make_image_grid(images, columns=None):
+    """Images side by side, in reading order, as one.
+
+    Args:
+        images: uint8 array `[N, height, width, channels]`.
+        columns: Positive integer; by default the grid is as square as can be.
+
+    Returns:
+        uint8 array `[rows * height, columns * width, channels]`.
+    """
+    count, height, width, channels = images.shape
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    grid = np.zeros((rows * columns, height, width, channels), np.uint8)
+    grid[:count] = images
+    grid = grid.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
+    return grid.reshape(rows * height, columns * width, channels)
+
+
 def save_image_grid(images, path, columns=None):
     """Writes images side by side, in reading order, as one PNG or JPEG.
 
@@ -12,15 +31,9 @@ def save_image_grid(images, path, columns=None):
         path: File to write; its folder is made.
         columns: Positive integer; by default the grid is as square as can be.
     """
-    count, height, width, channels = images.shape
-    columns = columns or math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    grid = np.zeros((rows * columns, height, width, channels), np.uint8)
-    grid[:count] = images
-    grid = grid.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
-    grid = grid.reshape(rows * height, columns * width, channels)
+    grid = make_image_grid(images, columns)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(grid[..., 0] if channels == 1 else grid).save(path)
+    Image.fromarray(grid[..., 0] if grid.shape[-1] == 1 else grid).save(path)
 
 
 def arrange_classes(num_images, num_classes):

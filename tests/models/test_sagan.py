@@ -503,7 +503,6 @@ def test_trains_with_every_penalty_and_augmentation(penalty):
         loss="wgan",
         gradient_penalty=penalty,
         augmentation=("color", "translation", "cutout"),
-        jit_compile=penalty == "gp",
     )
     before = values(model.discriminator)
     train(model, real_images())

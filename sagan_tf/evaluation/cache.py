@@ -1,0 +1,51 @@
+"""What is worked out once and kept: extractors, and features of real images."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from sagan_tf.data.sources import list_files
+
+
+def cache_dir():
+    """The folder of the cache: `$SAGAN_TF_CACHE`, or `~/.cache/sagan_tf`."""
+    default = Path.home() / ".cache" / "sagan_tf"
+    return Path(os.environ.get("SAGAN_TF_CACHE") or default)
+
+
+def describe_data(config):
+    """What decides which images a config's data set gives, as a dict for JSON.
+
+    A folder is known by its files' names and sizes.
+    """
+    names = ("dataset", "split", "image_size", "channels", "crop_size")
+    described = {name: getattr(config, name) for name in names}
+    if config.dataset == "folder":
+        described["split"] = None
+        described["files"] = digest(list_files(config.data_dir))
+    return described
+
+
+def digest(value):
+    """A short SHA-256 of anything that JSON can hold."""
+    return _shorten(hashlib.sha256(json.dumps(value, sort_keys=True).encode()))
+
+
+def digest_files(path):
+    """A short SHA-256 of a file, or of all files in a folder with their names."""
+    path = Path(path)
+    total = hashlib.sha256()
+    files = (
+        [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    )
+    for file in files:
+        if path.is_dir():
+            total.update(file.relative_to(path).as_posix().encode())
+        with open(file, "rb") as opened:
+            total.update(hashlib.file_digest(opened, "sha256").digest())
+    return _shorten(total)
+
+
+def _shorten(hashed):
+    return hashed.hexdigest()[:16]

@@ -1,0 +1,268 @@
+"""Figures of a run, each with the protocol that it was computed by."""
+
+import hashlib
+import json
+import os
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from sagan_tf.errors import UserError
+from sagan_tf.evaluation import metrics as formulas
+from sagan_tf.evaluation.cache import cache_dir, digest
+from sagan_tf.evaluation.statistics import Gaussian, RunningGaussian
+
+_PRECISION_NEIGHBORS, _DENSITY_NEIGHBORS = 3, 5
+_KID_SUBSETS, _KID_SUBSET_SIZE = 100, 1000
+_IS_SPLITS = 10
+
+
+class FeatureSet(NamedTuple):
+    """What is known of a set of images once an extractor has seen it.
+
+    Attributes:
+        gaussian: `Gaussian` of its features.
+        features: float32 `[N, features]`, or None where they were not kept.
+        probabilities: float32 `[N, classes]`, or None.
+        labels: int `[N]`, or None.
+        digest: SHA-256 of the images.
+    """
+
+    gaussian: Gaussian
+    features: np.ndarray | None
+    probabilities: np.ndarray | None
+    labels: np.ndarray | None
+    digest: str
+
+
+def evaluate(extractor, real, fake, metrics=("fid",), seed=0, show_progress=True):
+    """Computes figures of one set of images against another.
+
+    Args:
+        extractor: `Extractor`.
+        real: `ImageSet`, the reference. Its features are kept in the cache.
+        fake: `ImageSet`.
+        metrics: Some of `METRICS`.
+        seed: Integer, of KID's subsets.
+        show_progress: Boolean, whether to show a bar.
+
+    Returns:
+        A dict of the figures, and a dict of the protocol: all that they depend on.
+
+    Raises:
+        UserError: for an unknown metric, one that needs more images, labels or class
+            probabilities than there are, or two sets that are the same.
+    """
+    check_metrics(metrics)
+    keep = any(name in _NEED_FEATURES for name in metrics)
+    real_set = _extract_once(extractor, real, keep, show_progress)
+    fake_set = _extract(extractor, fake, keep, show_progress)
+    if fake_set.digest == real_set.digest:
+        raise UserError(
+            f"{fake.name} and {real.name} are the same images, and every figure would "
+            "be perfect"
+        )
+    figures = {}
+    for name in metrics:
+        figures |= METRICS[name](real_set, fake_set, seed)
+    protocol = {
+        "extractor": extractor.name,
+        "extractor_sha256": extractor.digest,
+        "resizer": extractor.resizer,
+        "fake": fake.name,
+        "num_fake": fake_set.gaussian.count,
+        "real": real.name,
+        "num_real": real_set.gaussian.count,
+    }
+    for name in metrics:
+        protocol |= _PROTOCOL.get(name, {})
+    if "kid" in metrics:
+        protocol["kid_seed"] = seed
+    return figures, protocol
+
+
+def check_metrics(metrics):
+    """Raises `UserError` for a name that is none of `METRICS`, or for no name."""
+    unknown = [repr(name) for name in metrics if name not in METRICS]
+    if unknown or not metrics:
+        raise UserError(
+            f"There is no metric {', '.join(unknown) or 'given'}. Metrics: "
+            f"{', '.join(METRICS)}"
+        )
+
+
+def save_figures(path, figures, protocol):
+    """Adds figures to a JSON file, a list of records of `figures` and `protocol`.
+
+    What the file has by the same protocol is replaced.
+
+    Args:
+        path: File to write; its folder is made.
+        figures: Dict of floats.
+        protocol: Dict, as `evaluate` gives it.
+    """
+    records = json.loads(path.read_text()) if path.exists() else []
+    records = [record for record in records if record["protocol"] != protocol]
+    records.append({"figures": figures, "protocol": protocol})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(records, indent=2) + "\n")
+    os.replace(partial, path)
+
+
+def _extract(extractor, image_set, keep, show_progress):
+    """Goes through an image set; keeps single features only where they are asked for."""
+    count, labels, chunks = image_set.load()
+    running, hashed = RunningGaussian(), hashlib.sha256()
+    features, probabilities = [], []
+    with tqdm(
+        total=count,
+        desc=f"Features, {image_set.name}",
+        unit=" images",
+        leave=False,
+        disable=not show_progress,
+    ) as bar:
+        for images in chunks:
+            new_features, new_probabilities = extractor(images)
+            running.update(new_features)
+            hashed.update(np.ascontiguousarray(images))
+            if keep:
+                features.append(np.float32(new_features))
+            if new_probabilities is not None:
+                probabilities.append(np.float32(new_probabilities))
+            bar.update(len(images))
+    if count < 2:
+        raise UserError(f"{image_set.name} has {count} images; two are the least")
+    return FeatureSet(
+        running.result(),
+        np.concatenate(features) if keep else None,
+        np.concatenate(probabilities) if probabilities else None,
+        labels,
+        hashed.hexdigest(),
+    )
+
+
+def _extract_once(extractor, image_set, keep, show_progress):
+    """The same, from the cache where it is there."""
+    if image_set.known_by is None:
+        return _extract(extractor, image_set, keep, show_progress)
+    known_by = digest([image_set.known_by, extractor.digest, extractor.resizer])
+    path = cache_dir() / "features" / f"{known_by}.npz"
+    if path.exists():
+        with np.load(path) as arrays:
+            if not keep or "features" in arrays:
+                return FeatureSet(
+                    Gaussian(
+                        int(arrays["count"]), arrays["mean"], arrays["covariance"]
+                    ),
+                    arrays["features"] if keep else None,
+                    None,
+                    arrays["labels"] if "labels" in arrays else None,
+                    str(arrays["digest"]),
+                )
+    extracted = _extract(extractor, image_set, keep, show_progress)
+    optional = {"features": extracted.features, "labels": extracted.labels}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{os.getpid()}-{path.name}")
+    np.savez(
+        partial,
+        **extracted.gaussian._asdict(),
+        digest=extracted.digest,
+        **{name: value for name, value in optional.items() if value is not None},
+    )
+    os.replace(partial, path)
+    return extracted
+
+
+def _fid(real, fake, seed):
+    _check_enough(real.gaussian, fake.gaussian, "fid")
+    return {"fid": formulas.frechet_distance(real.gaussian, fake.gaussian)}
+
+
+def _kid(real, fake, seed):
+    mean, deviation = formulas.kernel_distance(
+        real.features, fake.features, _KID_SUBSETS, _KID_SUBSET_SIZE, seed
+    )
+    return {"kid": mean, "kid_std": deviation}
+
+
+def _inception_score(real, fake, seed):
+    if fake.probabilities is None:
+        raise UserError("The extractor tells no classes, and is has no meaning then")
+    if len(fake.probabilities) < _IS_SPLITS:
+        raise UserError(f"is needs {_IS_SPLITS} images or more")
+    mean, deviation = formulas.inception_score(fake.probabilities, _IS_SPLITS)
+    return {"is": mean, "is_std": deviation}
+
+
+def _precision_recall(real, fake, seed):
+    _check_neighbors(real, fake, _PRECISION_NEIGHBORS, "precision_recall")
+    precision, recall = formulas.precision_recall(
+        real.features, fake.features, _PRECISION_NEIGHBORS
+    )
+    return {"precision": precision, "recall": recall}
+
+
+def _density_coverage(real, fake, seed):
+    _check_neighbors(real, fake, _DENSITY_NEIGHBORS, "density_coverage")
+    density, coverage = formulas.density_coverage(
+        real.features, fake.features, _DENSITY_NEIGHBORS
+    )
+    return {"density": density, "coverage": coverage}
+
+
+def _intra_fid(real, fake, seed):
+    if real.labels is None or fake.labels is None:
+        raise UserError("intra_fid needs classes, of the run and of its data")
+    distances = []
+    for label in np.unique(real.labels):
+        pair = []
+        for own in (real, fake):
+            features = own.features[own.labels == label]
+            if len(features) < 2:
+                raise UserError(
+                    f"intra_fid needs images of every class: {len(features)} are of "
+                    f"class {label}. Raise --num_images"
+                )
+            running = RunningGaussian()
+            running.update(features)
+            pair.append(running.result())
+        _check_enough(*pair, f"intra_fid, class {label},")
+        distances.append(formulas.frechet_distance(*pair))
+    return {"intra_fid": float(np.mean(distances))}
+
+
+def _check_enough(real, fake, name):
+    features, count = len(real.mean), min(real.count, fake.count)
+    if count <= features:
+        raise UserError(
+            f"{name} needs more images than the {features} features that its "
+            f"covariances are of. Received: {fake.count} and {real.count} real ones. "
+            "Raise --num_images, or take --metrics=kid"
+        )
+
+
+def _check_neighbors(real, fake, neighbors, name):
+    count = min(len(real.features), len(fake.features))
+    if count <= neighbors:
+        raise UserError(
+            f"{name} needs more than {neighbors} images a set. Received: {count}"
+        )
+
+
+METRICS = {
+    "fid": _fid,
+    "kid": _kid,
+    "is": _inception_score,
+    "precision_recall": _precision_recall,
+    "density_coverage": _density_coverage,
+    "intra_fid": _intra_fid,
+}
+_NEED_FEATURES = ("kid", "precision_recall", "density_coverage", "intra_fid")
+_PROTOCOL = {
+    "kid": {"kid_subsets": _KID_SUBSETS, "kid_subset_size": _KID_SUBSET_SIZE},
+    "is": {"is_splits": _IS_SPLITS},
+    "precision_recall": {"precision_recall_neighbors": _PRECISION_NEIGHBORS},
+    "density_coverage": {"density_coverage_neighbors": _DENSITY_NEIGHBORS},
+}
