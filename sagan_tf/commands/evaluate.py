@@ -34,7 +34,7 @@ _REFERENCE = flags.DEFINE_string(
 _SAMPLES = flags.DEFINE_string(
     "samples",
     None,
-    "What is judged, instead of generated images: likewise a split, an .npz or a folder.",
+    "What is judged instead of generated images: a split, an .npz or a folder too.",
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the latents.", lower_bound=0)
 _TRUNCATION = flags.DEFINE_float("truncation", 1.0, "What latents are multiplied by.")

@@ -38,6 +38,5 @@ def run():
         frames.append(frame[..., None] if frame.ndim == 2 else frame)
     # The last one stays for a second.
     save_film(frames + [frames[-1]] * round(_FPS.value), output, _FPS.value)
-    print(
-        f"{len(grids)} grids, steps {int(grids[0].stem)} to {int(grids[-1].stem)}: {output}"
-    )
+    first, last = int(grids[0].stem), int(grids[-1].stem)
+    print(f"{len(grids)} grids, steps {first} to {last}: {output}")

@@ -20,8 +20,8 @@ _LATENTS = flags.DEFINE_integer(
 _LABELS = flags.DEFINE_list(
     "labels",
     None,
-    "Classes, by number or name, to go through from one to the next, with the latent as "
-    "it is.",
+    "Classes, by number or name, to go through one after the other, with the latent "
+    "as it is.",
 )
 _METHOD = flags.DEFINE_enum(
     "method",
@@ -35,8 +35,8 @@ _FPS = flags.DEFINE_float("fps", 12.0, "A film's images a second.", lower_bound=
 _OUTPUT = flags.DEFINE_string(
     "output",
     None,
-    "FILE.png for a row a path; FILE.gif, or FILE.mp4, for a film that loops; by default "
-    "a PNG in samples/ in the run's folder.",
+    "FILE.png for a row a path; FILE.gif, or FILE.mp4, for a film that loops; by "
+    "default a PNG in samples/ in the run's folder.",
 )
 
 
@@ -90,8 +90,6 @@ def _make_paths(trained, closed):
     latents = interpolate(latents, steps, _METHOD.value, closed)
     if not model.num_classes:
         return latents, None
-    # A class a path.
-    chosen = np.eye(model.num_classes, dtype=np.float32)[
-        np.arange(paths) % model.num_classes
-    ]
-    return latents, np.broadcast_to(chosen, (len(latents), *chosen.shape))
+    chosen = np.arange(paths) % model.num_classes  # a class a path
+    weights = np.eye(model.num_classes, dtype=np.float32)[chosen]
+    return latents, np.broadcast_to(weights, (len(latents), *weights.shape))

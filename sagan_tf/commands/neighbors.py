@@ -16,7 +16,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "Seed of the latents.")
 _OUTPUT = flags.DEFINE_string(
     "output",
     None,
-    "FILE.png; by default samples/neighbors_seed0.png in the run's folder.",
+    "FILE.png; by default one in samples/ in the run's folder.",
 )
 _COMPARED = 100  # samples, and training images, that the two distances are of
 
@@ -47,9 +47,8 @@ def run():
     ]
     save_image_grid(np.concatenate(rows), output, columns=wanted + 2)
 
-    chosen = np.random.default_rng(0).choice(
-        len(real), min(_COMPARED, len(real)), False
-    )
+    compared = min(_COMPARED, len(real))
+    chosen = np.random.default_rng(0).choice(len(real), compared, replace=False)
     _, real_distances = find_nearest(real[chosen], real, 2)  # the first is itself
     print("To the nearest training image, root mean square of the pixels, medians:")
     print(f"  of a sample                 {np.median(distances[:, 0]):7.2f}")

@@ -128,13 +128,9 @@ def load_attributes(config, num_images=None):
         shuffle_files=False,
         decoders=tfds.decode.PartialDecoding({"attributes": True}),
     ).batch(1024)
+    batches = (batch["attributes"] for batch in examples.as_numpy_iterator())
     attributes = np.concatenate(
-        [
-            np.stack([values[name] for name in sorted(values)], axis=-1)
-            for values in (
-                batch["attributes"] for batch in examples.as_numpy_iterator()
-            )
-        ]
+        [np.stack([batch[name] for name in sorted(batch)], -1) for batch in batches]
     ).astype(np.int32)
     if num_images is not None and num_images < len(attributes):
         attributes = attributes[

@@ -36,9 +36,7 @@ def digest_files(path):
     """A short SHA-256 of a file, or of all files in a folder with their names."""
     path = Path(path)
     total = hashlib.sha256()
-    files = (
-        [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    )
+    files = [path] if path.is_file() else sorted(filter(Path.is_file, path.rglob("*")))
     for file in files:
         if path.is_dir():
             total.update(file.relative_to(path).as_posix().encode())

@@ -76,10 +76,10 @@ def _train(config):
 
     network = _build(config, labels.shape[1] if several else int(labels.max()) + 1)
     learner = keras.Model(network.inputs, network.outputs[1])
-    losses = keras.losses
-    loss = (
-        losses.BinaryCrossentropy if several else losses.SparseCategoricalCrossentropy
-    )
+    if several:
+        loss = keras.losses.BinaryCrossentropy
+    else:
+        loss = keras.losses.SparseCategoricalCrossentropy
     rate = keras.optimizers.schedules.CosineDecay(2e-3, _STEPS)
     learner.compile(
         keras.optimizers.Adam(rate), loss(from_logits=True), jit_compile=False
@@ -99,7 +99,7 @@ def _train(config):
 
 
 def _build(config, outputs):
-    """Strided convolutions down to 4x4, a dense layer for the features, one for the logits."""
+    """Strided convolutions down to 4x4, a dense layer of features, one of logits."""
     layers, seeds = keras.layers, itertools.count()
 
     def start():

@@ -112,7 +112,7 @@ def save_figures(path, figures, protocol):
 
 
 def _extract(extractor, image_set, keep, show_progress):
-    """Goes through an image set; keeps single features only where they are asked for."""
+    """Goes through an image set; keeps single features only where asked to."""
     count, labels, chunks = image_set.load()
     running, hashed = RunningGaussian(), hashlib.sha256()
     features, probabilities = [], []
@@ -152,14 +152,13 @@ def _extract_once(extractor, image_set, keep, show_progress):
     if path.exists():
         with np.load(path) as arrays:
             if not keep or "features" in arrays:
+                moments = (arrays[name] for name in ("mean", "covariance"))
                 return FeatureSet(
-                    Gaussian(
-                        int(arrays["count"]), arrays["mean"], arrays["covariance"]
-                    ),
-                    arrays["features"] if keep else None,
-                    None,
-                    arrays["labels"] if "labels" in arrays else None,
-                    str(arrays["digest"]),
+                    gaussian=Gaussian(int(arrays["count"]), *moments),
+                    features=arrays["features"] if keep else None,
+                    probabilities=None,
+                    labels=arrays["labels"] if "labels" in arrays else None,
+                    digest=str(arrays["digest"]),
                 )
     extracted = _extract(extractor, image_set, keep, show_progress)
     optional = {"features": extracted.features, "labels": extracted.labels}

@@ -70,7 +70,7 @@ def load_extractor(name, config):
         name: `"classifier"`: a small network trained once on the data set's labels;
             `"inception"`: the network of the published figures, downloaded once;
             `"inception:PLACE"`: the same, a SavedModel at a path or a TF-Hub address;
-            or the path of a `.keras` file or SavedModel, whose output is taken as it is.
+            or the path of a `.keras` file or SavedModel, whose output are features.
         config: The run's `Config`.
 
     Returns:

@@ -62,7 +62,7 @@ def kernel_distance(real, fake, subsets=100, subset_size=1000, seed=0):
 
 
 def inception_score(probabilities, splits=10):
-    """Inception score: `exp(E[KL(p(y|x) || p(y))])`, higher for sharp and varied images.
+    """Inception score: `exp(E[KL(p(y|x) || p(y))])`, high for sharp, varied images.
 
     Args:
         probabilities: Class probabilities `[N, classes]`.

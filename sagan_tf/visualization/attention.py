@@ -182,9 +182,8 @@ def save_attention_sheet(images, maps, points, path, title):
     draw.text((2, 2), title, fill="black", font=ImageFont.load_default(14))
 
     def place(picture, row, column):
-        picture = Image.fromarray(picture).resize(
-            (side, side), Image.Resampling.NEAREST
-        )
+        picture = Image.fromarray(picture)
+        picture = picture.resize((side, side), Image.Resampling.NEAREST)
         corner = column * (side + _GAP), _TITLE_HEIGHT + row * (side + _GAP)
         sheet.paste(picture, corner)
         return corner
