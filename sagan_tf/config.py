@@ -196,7 +196,7 @@ class Config:
             *("image_size", "width", "latent_dim", "batch_size", "steps"),
             *("discriminator_steps", "log_interval", "sample_interval"),
             *("checkpoint_interval", "num_samples"),
-            *("accumulation_steps", "gradient_penalty_interval"),
+            *("accumulation_steps", "gradient_penalty_interval", "evaluation_images"),
         )
         for name in positive:
             if getattr(self, name) < 1:

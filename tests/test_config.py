@@ -77,6 +77,8 @@ def test_every_field_is_a_flag(resolve):
         "classes": "cat,dog",
         "augmentation": "color",
         "loss": "wgan",
+        "evaluation_metric": "kid",
+        "evaluation_extractor": "inception",
         "precision": "mixed_bfloat16",
         "generator_attention_resolutions": "8,16",
         "discriminator_attention_resolutions": "",

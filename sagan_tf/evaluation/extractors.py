@@ -1,5 +1,6 @@
 """Networks that turn images into the features that figures are computed on."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -137,14 +138,18 @@ def _download(address):
     folder = cache_dir() / "inception" / digest(address)
     checksum = folder.with_suffix(".sha256")
     if not checksum.exists():
+        # Left over from a download that was broken off.
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         try:
             keras.utils.get_file(
-                fname=f"{folder.name}.tar.gz",
+                fname="inception.tar.gz",
                 origin=f"{address}?tf-hub-format=compressed",
-                cache_dir=folder.parent,
+                cache_dir=folder,
                 cache_subdir="",
                 extract=True,
             )
+            _find_saved_model(folder)
         # Of whatever kind it is (no network, no such address, no archive).
         except Exception as error:
             raise UserError(
@@ -159,7 +164,14 @@ def _download(address):
             f"{folder} is not what was downloaded: its checksum has changed. Delete "
             f"{checksum} to download it again"
         )
-    return folder
+    return _find_saved_model(folder)
+
+
+def _find_saved_model(folder):
+    models = list(folder.rglob("saved_model.pb"))
+    if not models:
+        raise ValueError("there is no SavedModel in what came")
+    return models[0].parent
 
 
 def _from_path(path, config):
@@ -172,6 +184,7 @@ def _from_path(path, config):
         except (OSError, ValueError, TypeError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(f"{path} is no Keras model ({reason:.200})") from None
+        _check_shape(path, model.input_shape[1:], config)
 
     def extract(images):
         outputs = model(images)
@@ -184,16 +197,30 @@ def _from_path(path, config):
         return tf.reshape(outputs, [_BATCH, -1]), None
 
     extractor = Extractor(path.name, digest_files(path), "none", tf.function(extract))
-    size = config.image_size
+    size, channels = config.image_size, config.channels
     try:
-        extractor(np.zeros((1, size, size, config.channels), np.uint8))
+        extractor(np.zeros((1, size, size, channels), np.uint8))
     except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"{path} does not take images [batch, {size}, {size}, {config.channels}] "
-            f"({reason:.200})"
-        ) from None
+        raise _wrong_images(path, config, str(error).strip().splitlines()[0]) from None
     return extractor
+
+
+def _check_shape(path, shape, config):
+    # Keras itself lets other heights and widths pass.
+    size, channels = config.image_size, config.channels
+    if any(
+        expected not in (None, given)
+        for expected, given in zip(shape, (size, size, channels), strict=False)
+    ):
+        raise _wrong_images(path, config, f"it takes {list(shape)}")
+
+
+def _wrong_images(path, config, reason):
+    size = config.image_size
+    return UserError(
+        f"{path} does not take images [batch, {size}, {size}, {config.channels}], as "
+        f"the run's are ({reason:.200})"
+    )
 
 
 def _load_saved_model(path):

@@ -116,8 +116,9 @@ def _load_file(path, config, num_images):
     expected = (config.image_size, config.image_size, config.channels)
     if images.shape[1:] != expected or images.dtype != np.uint8 or not len(images):
         raise UserError(
-            f"{path} must hold images like the run's, uint8 "
-            f"[N, {', '.join(map(str, expected))}]. Received: {images.dtype} {list(images.shape)}"
+            f"{path} must hold images like the run's, uint8 [N, {expected[0]}, "
+            f"{expected[1]}, {expected[2]}]. Received: {images.dtype} "
+            f"{list(images.shape)}"
         )
     return images, labels
 

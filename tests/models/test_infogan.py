@@ -108,7 +108,7 @@ def test_discriminator_equals_numpy():
         (2 * pixels - 1).astype("float32"), return_attention_scores=True
     )
 
-    conv1, _, conv2, bn1, _, attention, _, dense, bn2, _ = discriminator.stack
+    _, conv1, _, conv2, bn1, _, attention, _, dense, bn2, _ = discriminator.stack
     x = relu(convolve(pixels, conv1), 0.2)
     x = relu(normalize(convolve(x, conv2), bn1), 0.2)
     x, weights = attend(x, attention)

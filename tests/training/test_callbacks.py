@@ -1,12 +1,18 @@
 import csv
+import re
 
 import numpy as np
 import pytest
 
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
+from sagan_tf.evaluation.extractors import Extractor
+from sagan_tf.evaluation.metrics import frechet_distance
+from sagan_tf.evaluation.statistics import Gaussian
 from sagan_tf.models.builders import build_sagan
-from sagan_tf.training.callbacks import MetricsLog, NonFiniteGuard
+from sagan_tf.training import callbacks
+from sagan_tf.training.callbacks import CollapseGuard, MetricsLog, NonFiniteGuard
+from sagan_tf.training.checkpoints import Checkpoints
 
 SMALL = {
     "image_size": 32,
@@ -84,3 +90,148 @@ def test_losses_that_are_no_numbers_end_the_run(model, value):
     guard.on_train_batch_end(0, LOGS)
     with pytest.raises(UserError, match="no longer finite at step 6"):
         guard.on_train_batch_end(1, {**LOGS, "generator_loss": value})
+
+
+def guard_for(model, real_images, **config):
+    guard = CollapseGuard(Config(**SMALL, sample_interval=2, **config), real_images)
+    guard.set_model(model)
+    model.step.assign(998)
+    guard.on_train_begin()
+    return guard
+
+
+def noise(deviation):
+    random = np.random.default_rng(0)
+    return random.normal(0, deviation, (64, 32, 32, 1)).astype("float32")
+
+
+HEALTHY = {**LOGS, "real_logits": 1.0, "fake_logits": -1.0}
+
+
+def warnings_of(guard, capsys, logs=HEALTHY, steps=4):
+    for step in range(steps):
+        guard.on_train_batch_end(step, logs)
+    return capsys.readouterr().err.splitlines()
+
+
+def test_samples_that_are_all_alike_are_warned_of_once(model, capsys):
+    # What an untrained generator makes varies little; noise of 0.3 a lot.
+    (line,) = warnings_of(guard_for(model, noise(0.3)), capsys)
+    assert line.startswith("Warning, step 1000: samples vary only")
+    samples = model.generate(64, seed=0).astype(float)
+    ratio = samples.std(axis=0).mean() / (127.5 * noise(0.3).std(axis=0).mean())
+    assert f"only {ratio:.0%} as much" in line
+
+
+def test_a_healthy_run_is_not_warned_of(model, capsys):
+    assert warnings_of(guard_for(model, noise(0.002)), capsys) == []
+
+
+def test_a_discriminator_that_is_too_strong_is_warned_of(model, capsys):
+    logs = {**LOGS, "real_logits": 9.0, "fake_logits": -9.0}
+    (line,) = warnings_of(guard_for(model, noise(0.002)), capsys, logs)
+    assert "logits are 18 apart" in line
+    # A Wasserstein critic's have no natural size.
+    assert warnings_of(guard_for(model, noise(0.002), loss="wgan"), capsys, logs) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "factor", "message"),
+    [
+        ("sn_8x8", 1e4, "discriminator/sn_8x8/sigma is .* usual are 0.01 to 100"),
+        ("sn_8x8", 1e-4, "discriminator/sn_8x8/sigma is"),
+        ("attention_8x8", None, "discriminator/attention_8x8/gamma is -11"),
+    ],
+)
+def test_sigma_and_gamma_out_of_band_are_warned_of(
+    model, capsys, name, factor, message
+):
+    layer = model.discriminator.get_layer(name)
+    variable = layer.gamma if factor is None else layer.kernel
+    before = variable.numpy()
+    variable.assign(before * factor if factor else -11.0)
+    try:
+        (line,) = warnings_of(guard_for(model, noise(0.002)), capsys)
+    finally:
+        variable.assign(before)
+    assert re.search(message, line)
+
+
+def evaluation_for(model, workdir, monkeypatch, figures):
+    """The callback over the digits, whose figure is what the test says."""
+    extractor = Extractor(
+        "means",
+        "0123",
+        "none",
+        lambda images: (np.asarray(images).mean(axis=(1, 3)), None),
+    )
+    monkeypatch.setattr(
+        callbacks.evaluation, "load_extractor", lambda name, config: extractor
+    )
+    if figures is not None:
+        figures = iter(figures)
+        monkeypatch.setattr(
+            callbacks.evaluation,
+            "evaluate",
+            lambda *_, **__: ({"fid": next(figures)}, {"num_fake": 50}),
+        )
+    config = Config(
+        **SMALL,
+        workdir=str(workdir),
+        evaluation_interval=2,
+        evaluation_images=50,
+    )
+    checkpoints = Checkpoints(workdir, model)
+    evaluation = callbacks.Evaluation(config, checkpoints)
+    evaluation.set_model(model)
+    return evaluation, checkpoints
+
+
+def evaluate_steps(evaluation, first, last):
+    model = evaluation.model
+    model.step.assign(first)
+    evaluation.on_train_begin()
+    for step in range(first, last):
+        model.step.assign(step + 1)
+        evaluation.on_train_batch_end(step, LOGS)
+    evaluation.on_train_end()
+
+
+def read_figures(workdir):
+    with open(workdir / "logs" / "evaluation.csv", newline="") as file:
+        return [(int(row["step"]), float(row["fid"])) for row in csv.DictReader(file)]
+
+
+def test_the_best_checkpoint_is_kept_over_restarts(model, tmp_path, monkeypatch):
+    evaluation, checkpoints = evaluation_for(
+        model, tmp_path, monkeypatch, [5.0, 3.0, 4.0, 3.5, 2.0]
+    )
+    evaluate_steps(evaluation, 0, 6)
+    assert read_figures(tmp_path) == [(2, 5.0), (4, 3.0), (6, 4.0)]
+    assert checkpoints.restore(best=True) == 4
+    # Killed, and gone on from step 4: step 6 comes again, and is not the best.
+    evaluate_steps(evaluation, 4, 6)
+    assert read_figures(tmp_path) == [(2, 5.0), (4, 3.0), (6, 3.5)]
+    assert checkpoints.restore(best=True) == 4
+    evaluate_steps(evaluation, 6, 8)
+    assert checkpoints.restore(best=True) == 8
+
+
+def test_the_figure_is_of_the_averaged_generator(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("SAGAN_TF_CACHE", str(tmp_path / "cache"))
+    evaluation, _ = evaluation_for(model, tmp_path, monkeypatch, None)
+    evaluate_steps(evaluation, 0, 2)
+    (_, _, chunks) = callbacks.evaluation.find_images(
+        "train", evaluation._config
+    ).load()
+    real, fake = (
+        gaussian(images / 127.5 - 1)
+        for images in (np.concatenate(list(chunks)), model.generate(50, seed=0))
+    )
+    ((_, figure),) = read_figures(tmp_path)
+    assert figure == pytest.approx(frechet_distance(real, fake), rel=1e-4)
+
+
+def gaussian(images):
+    features = images.mean(axis=(1, 3))
+    return Gaussian(len(features), features.mean(0), np.cov(features, rowvar=False))

@@ -1,0 +1,173 @@
+import hashlib
+import http.server
+import tarfile
+import threading
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sagan_tf.config import Config
+from sagan_tf.errors import UserError
+from sagan_tf.evaluation import classifier, load_extractor
+
+CONFIG = Config(dataset="digits", image_size=32, channels=1)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAGAN_TF_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def images(count=7, channels=1):
+    random = np.random.default_rng(0)
+    return random.integers(0, 256, (count, 32, 32, channels), np.uint8)
+
+
+class FakeInception(tf.Module):
+    """Takes and gives what TF-GAN's Inception does; its features are mean colours."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 299, 299, 3])])
+    def __call__(self, images):
+        means = tf.reduce_mean(images, [1, 2], keepdims=True)
+        return {"pool_3": means, "logits": 100 * means[:, 0, 0]}
+
+
+@pytest.fixture
+def inception(tmp_path):
+    path = tmp_path / "inception"
+    tf.saved_model.save(FakeInception(), str(path))
+    return path
+
+
+def test_the_classifier_is_trained_once_and_tells_classes(monkeypatch, own_cache):
+    monkeypatch.setattr(classifier, "_STEPS", 120)
+    extractor = load_extractor("classifier", CONFIG)
+    features, probabilities = extractor(images())
+    assert features.shape == (7, classifier.FEATURES) and features.dtype == np.float64
+    assert probabilities.shape == (7, 10)
+    np.testing.assert_allclose(probabilities.sum(1), 1)
+    assert "classifier of digits train at 32 px, " in extractor.name
+    right = float(extractor.name.split(", ")[1].split("%")[0])
+    assert 70 < right <= 100
+
+    monkeypatch.setattr(classifier, "_train", None)  # may not be called again
+    again = load_extractor("classifier", CONFIG)
+    assert again.digest == extractor.digest
+    np.testing.assert_array_equal(again(images())[0], features)
+
+
+def test_the_classifier_leaves_the_runs_randomness_alone(monkeypatch):
+    monkeypatch.setattr(classifier, "_STEPS", 1)
+    keras.utils.set_random_seed(3)
+    expected = keras.random.normal((3,))
+    keras.utils.set_random_seed(3)
+    load_extractor("classifier", CONFIG)
+    np.testing.assert_array_equal(keras.random.normal((3,)), expected)
+
+
+def test_a_set_without_labels_is_a_clear_line(tmp_path):
+    from PIL import Image
+
+    for number, image in enumerate(images()):
+        Image.fromarray(image[..., 0]).save(tmp_path / f"{number}.png")
+    config = Config(dataset="folder", data_dir=str(tmp_path), image_size=32, channels=1)
+    with pytest.raises(UserError, match="no labels to train a classifier on"):
+        load_extractor("classifier", config)
+
+
+def test_features_do_not_depend_on_the_batch(inception):
+    extractor = load_extractor(f"inception:{inception}", CONFIG)
+    whole, _ = extractor(images(230))
+    parts = [extractor(images(230)[i : i + 46])[0] for i in range(0, 230, 46)]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_inception_takes_any_images(inception, channels):
+    extractor = load_extractor(f"inception:{inception}", CONFIG)
+    features, probabilities = extractor(images(channels=channels))
+    colours = images(channels=channels)[..., :3].mean(axis=(1, 2)) / 127.5 - 1
+    colours = np.broadcast_to(colours, (7, 3))
+    # Pixels at the border weigh a little more once enlarged.
+    np.testing.assert_allclose(features, colours, atol=0.01)
+    assert probabilities.shape == (7, 3)
+    assert "299" in extractor.resizer
+
+
+def test_inception_is_downloaded_once_and_checked(inception, tmp_path, own_cache):
+    served = tmp_path / "served"
+    served.mkdir()
+    with tarfile.open(served / "net", "w:gz") as archive:
+        archive.add(inception, arcname=".")
+    requests = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=served)
+
+        def log_message(self, _, line, *__):
+            requests.append(line)
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        name = f"inception:http://127.0.0.1:{server.server_port}/net"
+        extractor = load_extractor(name, CONFIG)
+        again = load_extractor(name, CONFIG)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert len(requests) == 1 and "tf-hub-format=compressed" in requests[0]
+    assert extractor.digest == again.digest
+    local = load_extractor(f"inception:{inception}", CONFIG)
+    np.testing.assert_array_equal(extractor(images())[0], local(images())[0])
+
+    (model,) = (own_cache / "inception").rglob("saved_model.pb")
+    model.write_bytes(model.read_bytes() + b" ")
+    with pytest.raises(UserError, match="checksum has changed"):
+        load_extractor(name, CONFIG)
+
+
+def test_no_network_is_a_clear_line():
+    with pytest.raises(UserError, match="could not be downloaded.*--extractor=class"):
+        load_extractor("inception:http://127.0.0.1:9/none", CONFIG)
+
+
+def test_any_keras_model_gives_features(tmp_path):
+    inputs = keras.Input((32, 32, 1))
+    maps = keras.layers.Conv2D(5, 3)(inputs)
+    model = keras.Model(inputs, maps)
+    model.save(tmp_path / "net.keras")
+    extractor = load_extractor(str(tmp_path / "net.keras"), CONFIG)
+    features, probabilities = extractor(images())
+    expected = model(images() / 127.5 - 1).numpy().mean(axis=(1, 2))
+    np.testing.assert_allclose(features, expected, atol=1e-5)
+    assert probabilities is None
+    assert extractor.name == "net.keras"
+    whole = hashlib.sha256((tmp_path / "net.keras").read_bytes()).digest()
+    assert extractor.digest == hashlib.sha256(whole).hexdigest()[:16]
+
+    model.export(tmp_path / "exported", verbose=False)
+    exported = load_extractor(str(tmp_path / "exported"), CONFIG)
+    np.testing.assert_allclose(exported(images())[0], expected, atol=1e-5)
+
+
+def test_an_extractor_that_is_not_there_or_not_one_is_a_clear_line(tmp_path):
+    with pytest.raises(UserError, match="There is no extractor 'classifer'"):
+        load_extractor("classifer", CONFIG)
+    with pytest.raises(UserError, match="There is no Inception SavedModel at"):
+        load_extractor(f"inception:{tmp_path / 'none'}", CONFIG)
+    (tmp_path / "text.keras").write_text("text")
+    with pytest.raises(UserError, match="is no Keras model"):
+        load_extractor(str(tmp_path / "text.keras"), CONFIG)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="is no SavedModel"):
+        load_extractor(str(tmp_path / "empty"), CONFIG)
+    keras.Sequential([keras.Input((64, 64, 3)), keras.layers.Flatten()]).save(
+        tmp_path / "large.keras"
+    )
+    with pytest.raises(UserError, match=r"does not take images \[batch, 32, 32, 1\]"):
+        load_extractor(str(tmp_path / "large.keras"), CONFIG)

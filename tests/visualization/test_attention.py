@@ -1,0 +1,189 @@
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from sagan_tf.layers import SelfAttention
+from sagan_tf.models import (
+    DCGANDiscriminator,
+    DCGANGenerator,
+    InfoGANDiscriminator,
+    InfoGANGenerator,
+    ResNetDiscriminator,
+    ResNetGenerator,
+)
+from sagan_tf.visualization.attention import (
+    AttentionMaps,
+    choose_points,
+    find_query,
+    overlay_scores,
+    save_attention_sheet,
+    spread_scores,
+    trace_attention,
+)
+
+
+def build(network, *shapes):
+    network.build(*shapes)
+    for variable in network.variables:
+        if "gamma" in variable.path and variable.shape == ():
+            variable.assign(0.7)
+    return network
+
+
+def latents(dimensions):
+    return np.random.default_rng(0).normal(size=(3, dimensions)).astype("float32")
+
+
+def images(size, channels):
+    random = np.random.default_rng(0)
+    return random.uniform(-1, 1, (3, size, size, channels)).astype("float32")
+
+
+LABELS = np.array([0, 2, 1], np.int32)
+NETWORKS = {
+    "dcgan generator": lambda: (
+        build(DCGANGenerator(64, 3, 8, 16), (None, 16)),
+        (latents(16),),
+    ),
+    "dcgan discriminator": lambda: (
+        build(DCGANDiscriminator(64, 3, 8), (None, 64, 64, 3)),
+        (images(64, 3),),
+    ),
+    "infogan generator": lambda: (
+        build(InfoGANGenerator(width=4), (None, 62)),
+        (latents(62),),
+    ),
+    "infogan discriminator": lambda: (
+        build(InfoGANDiscriminator(width=4), (None, 28, 28, 1)),
+        (images(28, 1),),
+    ),
+    "resnet generator": lambda: (
+        build(
+            ResNetGenerator(32, 3, 4, 16, num_classes=3, attention_resolutions=(8, 16)),
+            (None, 16),
+        ),
+        (latents(16), LABELS),
+    ),
+    "resnet discriminator": lambda: (
+        build(
+            ResNetDiscriminator(32, 3, 16, num_classes=3, attention="full"),
+            (None, 32, 32, 3),
+        ),
+        (images(32, 3), LABELS),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_maps_are_the_layers_scores(name):
+    network, inputs = NETWORKS[name]()
+    _, expected = network(*inputs, return_attention_scores=True)
+    traced = trace_attention(network, *inputs)
+    assert [maps.name for maps in traced] == list(expected)
+    for maps in traced:
+        np.testing.assert_allclose(maps.scores, expected[maps.name], atol=1e-6)
+        assert np.prod(maps.queries) == maps.scores.shape[1]
+        assert np.prod(maps.keys) == maps.scores.shape[2]
+        assert maps.effect.shape == (3,) and (maps.effect > 0).all()
+
+
+def test_the_effect_is_the_norm_of_what_is_added():
+    network, inputs = NETWORKS["dcgan discriminator"]()
+    place, layer = next(
+        (i, layer)
+        for i, layer in enumerate(network.stack)
+        if isinstance(layer, SelfAttention)
+    )
+    x = inputs[0]
+    for earlier in network.stack[:place]:
+        x = earlier(x)
+    added = (layer(x) - x).numpy().reshape(3, -1)
+    expected = np.linalg.norm(added, axis=1) / np.linalg.norm(
+        x.numpy().reshape(3, -1), axis=1
+    )
+    first = trace_attention(network, *inputs)[0]
+    np.testing.assert_allclose(first.effect, expected, rtol=1e-4)
+    layer.gamma.assign(0.0)
+    assert (trace_attention(network, *inputs)[0].effect == 0).all()
+
+
+class LooksAtOnePlace:
+    """A network of one block, all of whose positions look where its input is bright."""
+
+    def __init__(self, pool_size):
+        layer = SelfAttention(1, pool_size=pool_size, use_bias=False, name="attention")
+        layer.build((None, 8, 8, 1))
+        for convolution in (layer.query, layer.key):
+            convolution.kernel.assign(np.full((1, 1, 1, 1), 10.0))
+        self.stack = [keras.layers.AveragePooling2D(4), layer]
+
+
+@pytest.mark.parametrize("pool_size", [1, 2])
+def test_a_layer_that_looks_at_one_place_lights_that_place(pool_size):
+    inputs = np.full((1, 32, 32, 1), 0.1, "float32")
+    row, column = 2, 5  # of 8x8: pixels 8 to 11 down, 20 to 23 across
+    inputs[0, 8:12, 20:24] = 30.0
+    (maps,) = trace_attention(LooksAtOnePlace(pool_size), inputs)
+    assert maps.keys == (8 // pool_size,) * 2
+    key = row // pool_size * maps.keys[1] + column // pool_size
+    np.testing.assert_allclose(maps.scores[0, :, key], 1, atol=1e-6)
+
+    image = np.full((32, 32, 3), 100, np.uint8)
+    point = (3, 30)
+    scores = maps.scores[0, find_query(point, maps, 32)]
+    overlay = overlay_scores(image, scores, maps.keys, "#E69F00")
+    side = 4 * pool_size
+    top, left = row // pool_size * side, column // pool_size * side
+    lit = np.zeros((32, 32), bool)
+    lit[top : top + side, left : left + side] = True
+    assert lit[8:12, 20:24].all()
+    np.testing.assert_array_equal(overlay[~lit], 35)
+    bright = np.round(0.55 * np.array([0xE6, 0x9F, 0]) + 45)
+    np.testing.assert_array_equal(overlay[lit], np.broadcast_to(bright, (side**2, 3)))
+
+
+def test_pixels_are_found_in_the_map_and_keys_on_the_image():
+    maps = AttentionMaps("a", (4, 4), (2, 2), np.zeros((1, 16, 4)), np.zeros(1))
+    assert find_query((0, 0), maps, 32) == 0
+    assert find_query((31, 0), maps, 32) == 3
+    assert find_query((8, 23), maps, 32) == 2 * 4 + 1
+    spread = spread_scores(np.array([1.0, 2.0, 3.0, 4.0]), (2, 2), 4)
+    np.testing.assert_array_equal(
+        spread, [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
+    )
+
+
+def test_points_are_well_apart_and_on_what_stands_out():
+    image = np.zeros((32, 32, 1), np.uint8)
+    image[6:26, 6:26] = 255
+    points = choose_points(image, 5)
+    assert len(set(points)) == 5
+    for x, y in points:
+        assert 5 <= x <= 26 and 5 <= y <= 26
+    for i, one in enumerate(points):
+        for other in points[:i]:
+            assert np.hypot(one[0] - other[0], one[1] - other[1]) >= 6
+    assert choose_points(np.full((32, 32, 3), 7, np.uint8), 2)[0] in [
+        (x, y) for x in (15, 16) for y in (15, 16)
+    ]
+
+
+def test_a_sheet_has_a_row_an_image_and_a_map_a_point(tmp_path):
+    scores = np.full((2, 64, 16), 1 / 16, "float32")
+    maps = AttentionMaps("a", (8, 8), (4, 4), scores, np.ones(2))
+    pictures = np.full((2, 32, 32, 1), 200, np.uint8)
+    path = tmp_path / "new" / "sheet.png"
+    save_attention_sheet(
+        pictures, maps, [[(4, 4), (20, 9), (9, 20)]] * 2, path, "Title"
+    )
+    with Image.open(path) as picture:
+        sheet = np.asarray(picture)
+    assert sheet.shape == (22 + 2 * 132 - 4, 4 * 132 - 4, 3)
+    # The first point, at 4.5 pixels, enlarged four times, on the image and on its map.
+    for left in (0, 132):
+        assert tuple(sheet[22 + 18, left + 18]) == (0xE6, 0x9F, 0)
+    assert tuple(sheet[22 + 100, 10]) == (200, 200, 200)
+    # Attention that is even lights all of the map alike.
+    lit = sheet[22 + 60 : 22 + 100, 132 + 60 : 132 + 100].reshape(-1, 3)
+    assert len(np.unique(lit, axis=0)) == 1 and lit[0, 0] > lit[0, 2]

@@ -1,0 +1,204 @@
+"""The page, opened in Chromium, clicked at, and what it draws read."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from sagan_tf.visualization.attention import AttentionMaps
+from sagan_tf.visualization.attention_page import write_attention_page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER),
+    reason="needs Chromium: apt-get install chromium chromium-driver",
+)
+SIZE = 32
+GREY = 0.35 * 100  # of the dimmed image where there is no light
+
+
+def one_place(queries, keys, shift):
+    """Maps in which query n looks at key n + shift, and at nothing else."""
+    n, m = np.prod(queries), np.prod(keys)
+    scores = np.zeros((1, n, m), "float32")
+    scores[0, np.arange(n), (np.arange(n) * m // n + shift) % m] = 1
+    return AttentionMaps("a", queries, keys, scores, np.array([0.25]))
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    images = np.full((2, SIZE, SIZE, 3), 100, np.uint8)
+    path = tmp_path_factory.mktemp("page") / "attention.html"
+    full, pooled = one_place((8, 8), (8, 8), 3), one_place((4, 4), (2, 2), 1)
+    generated = [("Generator 8×8", full), ("Discriminator 4×4", pooled)]
+    real = [("Discriminator 4×4", one_place((4, 4), (2, 2), 2))]
+    write_attention_page(
+        path,
+        "a </script> title",
+        [
+            (images[:1], ["Generated 1"], generated),
+            (images[1:], ["Real 1, cat & dog"], real),
+        ],
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def driver(page):
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--window-size=1000,900"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(autouse=True)
+def opened(driver, page):
+    driver.get(page.as_uri())
+    wait(driver, "scores !== null")
+
+
+def wait(driver, condition):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(driver, 10).until(lambda d: d.execute_script(f"return {condition}"))
+
+
+def click(driver, x, y):
+    """Clicks the middle of a pixel of the image."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    canvas = driver.find_element("id", "image")
+    width, height = canvas.size["width"], canvas.size["height"]
+    ActionChains(driver).move_to_element_with_offset(
+        canvas,
+        round((x + 0.5) * width / SIZE - width / 2),
+        round((y + 0.5) * height / SIZE - height / 2),
+    ).click().perform()
+
+
+def read_map(driver):
+    """The map as drawn, `[32, 32, 3]`: the middle of each pixel of the image."""
+    drawn = driver.execute_script(
+        """const c = document.getElementById("map");
+        const zoom = c.width / arguments[0], context = c.getContext("2d");
+        const all = context.getImageData(0, 0, c.width, c.height).data;
+        const values = [];
+        for (let y = 0; y < arguments[0]; y++) for (let x = 0; x < arguments[0]; x++) {
+          const at = 4 * (Math.floor((y + .5) * zoom) * c.width
+                          + Math.floor((x + .5) * zoom));
+          values.push(all[at], all[at + 1], all[at + 2]);
+        }
+        return values;""",
+        SIZE,
+    )
+    return np.array(drawn).reshape(SIZE, SIZE, 3)
+
+
+def assert_lit(driver, rows, columns):
+    """Exactly these pixels are in amber light, and all others dim and grey."""
+    drawn = read_map(driver)
+    lit = np.zeros((SIZE, SIZE), bool)
+    lit[rows, columns] = True
+    amber = 0.45 * 100 + 0.55 * np.array([0xFF, 0xB0, 0])
+    np.testing.assert_allclose(
+        drawn[lit], np.broadcast_to(amber, (lit.sum(), 3)), atol=2
+    )
+    np.testing.assert_allclose(drawn[~lit], GREY, atol=2)
+
+
+def status(driver):
+    return driver.find_element("id", "status").text
+
+
+def test_a_click_shows_where_the_pixel_looks(driver):
+    click(driver, 9, 22)  # row 5, column 2 of 8x8, key 45: row 5, column 5
+    assert_lit(driver, slice(20, 24), slice(20, 24))
+    assert status(driver).startswith("Row 6, column 3 of 8×8 looks most at row 6, col")
+    assert "column 6 of 8×8 places" in status(driver)
+    click(driver, 31, 31)  # the last one looks at key 66 - 64
+    assert_lit(driver, slice(0, 4), slice(8, 12))
+    assert "100%" in driver.find_element("id", "scale").text
+
+
+def test_pooled_keys_light_the_square_they_stand_for(driver):
+    driver.find_element("css selector", "#blocks label:nth-of-type(2)").click()
+    wait(driver, "scores !== null && scores.length === 64")
+    click(driver, 1, 1)  # key 1 of 2x2: the upper right quarter
+    assert_lit(driver, slice(0, 16), slice(16, 32))
+    assert "of 2×2 pooled places" in status(driver)
+
+
+def test_the_keyboard_moves_place_image_and_block(driver):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    def press(*keys):
+        ActionChains(driver).send_keys(*keys).perform()
+
+    click(driver, 9, 22)
+    ActionChains(driver).move_to_element(driver.find_element("id", "map")).perform()
+    press(Keys.ARROW_RIGHT, Keys.ARROW_UP, Keys.ARROW_UP)
+    assert status(driver).startswith("Row 4, column 4 of 8×8")
+    assert_lit(driver, slice(12, 16), slice(24, 28))
+    press("b")
+    wait(driver, "scores !== null && scores.length === 64")
+    # The same place in the coarser map.
+    assert status(driver).startswith("Row 2, column 2 of 4×4")
+    press("n")
+    wait(driver, "scores !== null && state.image === 1")
+    assert driver.find_element("id", "caption").text == "Real 1, cat & dog"
+    assert_lit(driver, slice(16, 32), slice(16, 32))
+    press("p")
+    wait(driver, "scores !== null && state.image === 0")
+
+
+def test_a_real_image_has_the_discriminators_blocks_alone(driver):
+    driver.find_element("css selector", "#strip button:nth-child(2)").click()
+    wait(driver, "scores !== null && state.image === 1")
+    enabled = driver.execute_script(
+        "return [...document.querySelectorAll('#blocks input')].map(i => !i.disabled)"
+    )
+    assert enabled == [False, True]
+    assert "25%" in driver.find_element("id", "effects").text
+    assert "Generator" not in driver.find_element("id", "effects").text
+
+
+def test_it_fits_a_phone(driver):
+    driver.set_window_size(390, 800)
+    try:
+        width, canvases = driver.execute_script(
+            """return [document.documentElement.scrollWidth - innerWidth,
+                [...document.querySelectorAll("canvas")].map(c =>
+                    c.getBoundingClientRect().width)]"""
+        )
+    finally:
+        driver.set_window_size(1000, 900)
+    assert width <= 0
+    assert min(canvases) > 150
+
+
+def test_nothing_is_asked_of_a_network(driver, page):
+    entries = [json.loads(entry["message"]) for entry in driver.get_log("performance")]
+    urls = [
+        entry["message"]["params"]["request"]["url"]
+        for entry in entries
+        if entry["message"]["method"] == "Network.requestWillBeSent"
+    ]
+    assert page.as_uri() in urls
+    assert {url.split(":")[0] for url in urls} <= {"file", "data"}
+    # And it could not ask: the page's own policy forbids it.
+    refused = driver.execute_async_script(
+        """const done = arguments[0];
+        document.addEventListener("securitypolicyviolation", e =>
+            done("refused: " + e.violatedDirective));
+        fetch("http://127.0.0.1:9/").then(() => done("sent"), () => {});"""
+    )
+    assert refused == "refused: connect-src"
