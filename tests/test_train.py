@@ -290,6 +290,130 @@ def test_a_saved_model_with_classes(conditional):
     assert maps["attention_8x8"].shape == (2, 64, 16)
 
 
+def command(name, workdir, *arguments):
+    return call("-m", "sagan_tf", name, f"--workdir={workdir}", *arguments)
+
+
+def test_attend_shows_where_both_networks_look(conditional, tmp_path):
+    code, stdout, stderr = command(
+        "attend",
+        conditional,
+        *("--num_images=3", "--num_real=2", "--labels=1,7", "--points=4,4;20,9"),
+        f"--output={tmp_path}",
+    )
+    assert code == 0, stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "attention.html",
+        "discriminator_8x8.png",
+        "discriminator_8x8_real.png",
+        "generator_8x8.png",
+    ]
+    assert "Generator 8×8" in stdout and "%" in stdout
+    # A title, three images, and beside each of them two maps.
+    assert pixels(tmp_path / "generator_8x8.png").shape == (22 + 3 * 132 - 4, 392, 3)
+    page = (tmp_path / "attention.html").read_text()
+    captions = ["Generated 1, 1", "Generated 2, 7", "Generated 3, 1", "Real 1, "]
+    assert all(f'"caption":"{caption}' in page for caption in captions)
+    for points, message in (
+        ("4,4;20", "takes 'x,y;x,y'"),
+        ("4,32", "The point 4,32 is not in the image, where x and y are from 0 to 31"),
+    ):
+        code, _, stderr = command("attend", conditional, f"--points={points}")
+        assert code == 1 and message in stderr and "Traceback" not in stderr
+
+
+def test_interpolates_between_latents_and_between_classes(conditional, tmp_path):
+    code, _, stderr = command(
+        "interpolate",
+        conditional,
+        *("--labels=3,7,0", "--steps=3", "--num_images=2"),
+        f"--output={tmp_path / 'classes.png'}",
+    )
+    assert code == 0, stderr
+    grid = pixels(tmp_path / "classes.png")
+    assert grid.shape == (2 * 32, 5 * 32)
+    run = load_run(conditional)
+    for column, label in ((0, 3), (2, 7), (4, 0)):
+        images = run.generate(2, labels=[label] * 2)[..., 0]
+        tiles = grid[:, column * 32 : (column + 1) * 32].reshape(2, 32, 32)
+        assert abs(tiles.astype(int) - images).max() <= 1
+    code, _, stderr = command(
+        "interpolate", conditional, "--steps=3", f"--output={tmp_path / 'film.gif'}"
+    )
+    assert code == 0, stderr
+    with Image.open(tmp_path / "film.gif") as film:
+        assert film.n_frames == 4 * 2
+
+
+def test_film_sweep_and_neighbors(workdir, tmp_path):
+    code, _, stderr = command("film", workdir, f"--output={tmp_path / 'film.gif'}")
+    assert code == 0, stderr
+    with Image.open(tmp_path / "film.gif") as film:
+        assert film.size == (256, 256)
+    code, _, stderr = command(
+        "sample",
+        workdir,
+        *("--truncation=0,1", "--num_images=3", f"--output={tmp_path / 'sweep.png'}"),
+    )
+    assert code == 0, stderr
+    sweep = pixels(tmp_path / "sweep.png").reshape(2, 32, 3, 32)
+    np.testing.assert_array_equal(sweep[0, :, 0], sweep[0, :, 1])  # no latent at all
+    images = load_run(workdir).generate(3)[..., 0]
+    np.testing.assert_array_equal(sweep[1].swapaxes(0, 1), images)
+    code, stdout, stderr = command(
+        "neighbors", workdir, "--num_images=2", f"--output={tmp_path / 'near.png'}"
+    )
+    assert code == 0, stderr
+    assert pixels(tmp_path / "near.png").shape == (64, 9 * 32)
+    assert "of another training image" in stdout
+
+
+def test_evaluate_keeps_figures_with_their_protocol(conditional, tmp_path, monkeypatch):
+    import keras
+
+    monkeypatch.setenv("SAGAN_TF_CACHE", str(tmp_path / "cache"))
+    inputs = keras.Input((32, 32, 1))
+    features = keras.layers.Flatten()(keras.layers.AveragePooling2D(8)(inputs))
+    keras.Model(inputs, features).save(tmp_path / "means.keras")
+    run = load_run(conditional)
+    np.savez(tmp_path / "samples.npz", images=run.generate(200))
+    settings = (
+        f"--extractor={tmp_path / 'means.keras'}",
+        *("--num_images=200", "--num_real=300", "--metrics=fid,kid,precision_recall"),
+    )
+    code, stdout, stderr = command("evaluate", conditional, *settings)
+    assert code == 0, stderr
+    (record,) = json.loads((conditional / "evaluation" / "000006.json").read_text())
+    assert record["figures"]["fid"] > 0 and "fid" in stdout
+    protocol = record["protocol"]
+    assert (protocol["num_fake"], protocol["num_real"]) == (200, 300)
+    assert protocol["fake"].startswith("averaged generator at step 6, seed 0")
+    assert protocol["extractor"] == "means.keras"
+
+    # The same images from a file have the same figures.
+    samples = f"--samples={tmp_path / 'samples.npz'}"
+    code, _, stderr = command("evaluate", conditional, *settings, samples)
+    assert code == 0, stderr
+    (again,) = json.loads((conditional / "evaluation" / "samples.json").read_text())
+    assert again["figures"] == pytest.approx(record["figures"], rel=1e-9)
+
+    reference = f"--reference={tmp_path / 'samples.npz'}"
+    for arguments, message in (
+        ((samples, reference), "are the same images"),
+        (("--metrics=fit",), "There is no metric 'fit'"),
+    ):
+        code, _, stderr = command("evaluate", conditional, *settings, *arguments)
+        assert code == 1 and message in stderr and "Traceback" not in stderr
+
+
+def test_xla_is_used_where_it_is_asked_for(tmp_path):
+    code, _, stderr = call(
+        "train.py", f"--workdir={tmp_path}", *TINY, "--steps=2", "--jit_compile"
+    )
+    assert code == 0, stderr
+    assert "doesn't support `jit_compile" not in stderr
+
+
 def test_commands_say_what_is_missing(tmp_path):
     for command in ("sample", "export"):
         code, _, stderr = call("-m", "sagan_tf", command, f"--workdir={tmp_path}")
@@ -297,4 +421,4 @@ def test_commands_say_what_is_missing(tmp_path):
         assert "There is no run in" in stderr and "Traceback" not in stderr
     code, _, stderr = call("-m", "sagan_tf", "smaple")
     assert code == 1
-    assert "export, import_torch, sample" in stderr
+    assert "attend, evaluate, export, film, import_torch, interpolate, nei" in stderr

@@ -50,6 +50,26 @@ def test_each_class_reads_its_own_row():
         np.testing.assert_allclose(actual, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("spectral_normalization", [False, True])
+def test_weights_mix_the_rows_of_classes(spectral_normalization):
+    layer = make(spectral_normalization=spectral_normalization)
+    if not spectral_normalization:
+        gain, shift = np.random.default_rng(1).normal(size=(2, 3, 4))
+        layer.gain.embeddings.assign(gain)
+        layer.shift.embeddings.assign(shift)
+    x = maps()
+    of_class = [layer(x, np.full(6, label, np.int32)).numpy() for label in range(3)]
+    weights = np.random.default_rng(2).dirichlet(np.ones(3), 6).astype("float32")
+    expected = sum(
+        weights[:, label, None, None, None] * of_class[label] for label in range(3)
+    )
+    np.testing.assert_allclose(layer(x, weights), expected, atol=1e-4)
+    # One-hot weights are labels.
+    np.testing.assert_allclose(
+        layer(x, np.eye(3, dtype="float32")[LABELS]), layer(x, LABELS), atol=1e-5
+    )
+
+
 def test_gradients_go_to_the_rows_that_were_read():
     layer = make()
     with tf.GradientTape() as tape:
