@@ -66,8 +66,8 @@ def _train(config):
         labels = load_attributes(config, _IMAGES)
     if labels is None or len(labels) != len(images):
         raise UserError(
-            f"{config.dataset} has no labels to train a classifier on. Give "
-            "--extractor=inception, or the path of a Keras model or SavedModel"
+            f"{config.dataset} has no labels to train a classifier on. Take another "
+            "extractor: inception, or the path of a Keras model or SavedModel"
         )
     several = labels.ndim == 2  # attributes: each there or not
     random = np.random.default_rng(0)

@@ -222,7 +222,7 @@ def _intra_fid(real, fake, seed):
             if len(features) < 2:
                 raise UserError(
                     f"intra_fid needs images of every class: {len(features)} are of "
-                    f"class {label}. Raise --num_images"
+                    f"class {label}. Take more"
                 )
             running = RunningGaussian()
             running.update(features)
@@ -238,7 +238,7 @@ def _check_enough(real, fake, name):
         raise UserError(
             f"{name} needs more images than the {features} features that its "
             f"covariances are of. Received: {fake.count} and {real.count} real ones. "
-            "Raise --num_images, or take --metrics=kid"
+            "Take more, or the metric kid"
         )
 
 

@@ -154,9 +154,8 @@ def _download(address):
         except Exception as error:
             raise UserError(
                 f"Inception is not in {folder.parent} and could not be downloaded from "
-                f"{address} ({str(error).strip():.150}). Without a network use "
-                "--extractor=classifier, or --extractor=inception:DIR where its "
-                "SavedModel is"
+                f"{address} ({str(error).strip():.150}). Without a network take "
+                "another extractor: classifier, or inception:DIR where its SavedModel is"
             ) from None
         checksum.write_text(digest_files(folder))
     if digest_files(folder) != checksum.read_text():

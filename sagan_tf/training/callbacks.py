@@ -127,7 +127,9 @@ class MetricsLog(StepCallback):
 
 
 class Evaluation(StepCallback):
-    """Computes a figure each `evaluation_interval` steps and keeps the best checkpoint.
+    """Computes a figure each `evaluation_interval` steps; keeps the best checkpoint.
+
+    The first is of the step that training begins at.
 
     The figure is of `evaluation_images` images of the averaged generator, lower for
     better ones. It goes to `logs/evaluation.csv`, and to TensorBoard where it is
@@ -158,13 +160,20 @@ class Evaluation(StepCallback):
             self._path, ["step", name, "protocol"], self._step
         )
         with open(self._path, newline="") as file:
-            figures = [float(row[name]) for row in csv.DictReader(file)]
-        self._best = min(figures, default=math.inf)
+            figures = {
+                int(row["step"]): float(row[name]) for row in csv.DictReader(file)
+            }
+        self._best = min(figures.values(), default=math.inf)
         self._board = _open_board(self._path.parent)
+        # At once, and not hours later, it shows if the figure cannot be computed.
+        if self._step not in figures:
+            self._evaluate(self._step)
 
     def on_step(self, step, logs):
-        if step % self._config.evaluation_interval:
-            return
+        if step % self._config.evaluation_interval == 0:
+            self._evaluate(step)
+
+    def _evaluate(self, step):
         name = self._config.evaluation_metric
         fake = evaluation.generated_images(
             self.model, step, self._config.evaluation_images, self._config.seed

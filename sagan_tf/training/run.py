@@ -54,10 +54,13 @@ def run(config):
         print(f"{workdir} is at step {step} already. Raise --steps to go on.")
     else:
         dataset = make_dataset(config, start_step=step)
+        evaluations = []
+        if config.evaluation_interval:
+            evaluations = [callbacks.Evaluation(config, checkpoints)]
         save_config(config)
         beginning = "Training" if restored is None else f"Going on from step {step}"
         print(f"{beginning} in {workdir} on {describe_devices()}, {config.precision}")
-        _fit(model, dataset, config, checkpoints, config.steps - step)
+        _fit(model, dataset, config, checkpoints, evaluations, config.steps - step)
 
     grid = callbacks.write_sample_grid(config, model, int(model.step.numpy()))
     saved_model = export_saved_model(model, workdir / "export" / "saved_model")
@@ -68,14 +71,11 @@ def run(config):
     print(f"More:       {more}")
 
 
-def _fit(model, dataset, config, checkpoints, steps):
+def _fit(model, dataset, config, checkpoints, evaluations, steps):
     bar = callbacks.ProgressBar(config)
     real_images = next(iter(dataset))
     if config.conditional:
         real_images, _ = real_images
-    evaluations = []
-    if config.evaluation_interval:
-        evaluations = [callbacks.Evaluation(config, checkpoints)]
     try:
         model.fit(
             dataset,

@@ -159,7 +159,7 @@ def test_too_few_images_are_a_clear_line(metric, count, message):
 
 
 def test_a_class_without_images_is_a_clear_line():
-    with pytest.raises(UserError, match="1 are of class 1. Raise --num_images"):
+    with pytest.raises(UserError, match="1 are of class 1. Take more"):
         evaluate(
             average_extractor(),
             image_set(images(0), np.arange(400) % 2),

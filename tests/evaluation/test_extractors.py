@@ -132,7 +132,7 @@ def test_inception_is_downloaded_once_and_checked(inception, tmp_path, own_cache
 
 
 def test_no_network_is_a_clear_line():
-    with pytest.raises(UserError, match="could not be downloaded.*--extractor=class"):
+    with pytest.raises(UserError, match="could not be downloaded.*extractor: class"):
         load_extractor("inception:http://127.0.0.1:9/none", CONFIG)
 
 

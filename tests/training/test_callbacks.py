@@ -204,14 +204,14 @@ def read_figures(workdir):
 
 def test_the_best_checkpoint_is_kept_over_restarts(model, tmp_path, monkeypatch):
     evaluation, checkpoints = evaluation_for(
-        model, tmp_path, monkeypatch, [5.0, 3.0, 4.0, 3.5, 2.0]
+        model, tmp_path, monkeypatch, [9.0, 5.0, 3.0, 4.0, 3.5, 2.0]
     )
     evaluate_steps(evaluation, 0, 6)
-    assert read_figures(tmp_path) == [(2, 5.0), (4, 3.0), (6, 4.0)]
+    assert read_figures(tmp_path) == [(0, 9.0), (2, 5.0), (4, 3.0), (6, 4.0)]
     assert checkpoints.restore(best=True) == 4
     # Killed, and gone on from step 4: step 6 comes again, and is not the best.
     evaluate_steps(evaluation, 4, 6)
-    assert read_figures(tmp_path) == [(2, 5.0), (4, 3.0), (6, 3.5)]
+    assert read_figures(tmp_path) == [(0, 9.0), (2, 5.0), (4, 3.0), (6, 3.5)]
     assert checkpoints.restore(best=True) == 4
     evaluate_steps(evaluation, 6, 8)
     assert checkpoints.restore(best=True) == 8
@@ -228,7 +228,7 @@ def test_the_figure_is_of_the_averaged_generator(model, tmp_path, monkeypatch):
         gaussian(images / 127.5 - 1)
         for images in (np.concatenate(list(chunks)), model.generate(50, seed=0))
     )
-    ((_, figure),) = read_figures(tmp_path)
+    (_, (_, figure)) = read_figures(tmp_path)
     assert figure == pytest.approx(frechet_distance(real, fake), rel=1e-4)
 
 
