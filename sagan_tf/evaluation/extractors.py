@@ -155,7 +155,7 @@ def _download(address):
             raise UserError(
                 f"Inception is not in {folder.parent} and could not be downloaded from "
                 f"{address} ({str(error).strip():.150}). Without a network take "
-                "another extractor: classifier, or inception:DIR where its SavedModel is"
+                "another extractor: classifier, or inception:DIR, a SavedModel"
             ) from None
         checksum.write_text(digest_files(folder))
     if digest_files(folder) != checksum.read_text():
