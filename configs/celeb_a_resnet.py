@@ -4,8 +4,9 @@ CelebA at 128 px without classes, by the residual networks of taki0112/
 Self-Attention-GAN-Tensorflow (TensorFlow 1): those of the paper with plain batch norm,
 no projection, LeakyReLU 0.2 in the discriminator, 3x3 convolutions padded by
 reflection, pooled attention at 32x32, spectral normalization on everything but the
-generator's last convolution, Xavier start, uniform latents. Hinge, rates 1e-4 and 4e-4,
-betas 0 and 0.9 and batch norm's momentum are configs/celeb_a.py's.
+generator's last convolution, Xavier start, uniform latents of 128 numbers. Hinge, rates
+1e-4 and 4e-4, betas 0 and 0.9, batch norm's momentum, batch 64 and 1,000,000 steps are
+configs/celeb_a.py's.
 
 Where this differs from its source, and why: pictures are cropped to their central
 square of 178 px, there their aspect is squashed; the generator's update has latents of

@@ -5,10 +5,12 @@ FID 10.35, IS 8.64) as MMGeneration ran it again without ReLUs in place: FID 9.4
 its configuration `sagan_32_woReLUinplace_lr-2e-4_ndisc5_cifar10_b64x1`: generator
 256-256-256, discriminator 128 four times, attention at 16x16 in both, spectral
 normalization with epsilon 1e-6 on all layers and on the tables of conditional batch
-norm, whose epsilon is 1e-4; orthogonal start; hinge; batch 64, five discriminator
-updates a step, 100,000 steps; Adam 2e-4 for both, betas 0.5 and 0.999; no augmentation,
-no moving average in the figure. The average is kept here all the same, with decay
-0.999, because it costs nothing and its samples are calmer.
+norm, whose epsilon is 1e-4; orthogonal start, of all but these tables, which start by
+Glorot's rule here; batch norm's momentum (0.9 in Keras' terms) and Adam's epsilon
+(1e-8) are PyTorch's defaults; hinge; batch 64, five discriminator updates a step,
+100,000 steps; Adam 2e-4 for both, betas 0.5 and 0.999; no augmentation, no moving
+average in the figure. The average is kept here all the same, with decay 0.999, because
+it costs nothing and its samples are calmer.
 
 Train on a GPU. No figure is claimed for the whole run, which was not made.
 """

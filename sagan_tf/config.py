@@ -46,7 +46,11 @@ class Config:
     crop_size: int | None = _setting(
         None, "Side in pixels of a centre crop made before resizing; none by default."
     )
-    image_size: int = _setting(64, "Side of the images in pixels: 32, 64, 128 or 256.")
+    image_size: int = _setting(
+        64,
+        "Side of the images in pixels: 32, 64, 128 or 256; with resnet 512 too, with "
+        "infogan any multiple of 4.",
+    )
     channels: int = _setting(3, "Image channels: 1, 3 or 4.")
 
     architecture: str = _setting(
@@ -70,7 +74,7 @@ class Config:
     generator_attention_resolutions: tuple[int, ...] | None = _setting(
         None,
         "Resolutions with self-attention in the generator; by default 16 and, above "
-        "32 px, 32.",
+        "32 px, 32; with resnet 32, and 16 at 32 px.",
     )
     discriminator_attention_resolutions: tuple[int, ...] = _setting(
         (8, 4), "Resolutions with self-attention in the discriminator."
@@ -126,7 +130,9 @@ class Config:
     )
     batch_size: int = _setting(64, "Images in a batch, over all devices.")
     accumulation_steps: int = _setting(
-        1, "Parts in which a batch is worked through, to need less memory."
+        1,
+        "Parts in which a batch is worked through, to need less memory; each has batch "
+        "statistics and augmentations of its own.",
     )
     steps: int = _setting(1_000_000, "Generator updates in all.")
     loss: str = _setting("hinge", "hinge, non_saturating, lsgan or wgan.")

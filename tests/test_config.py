@@ -13,6 +13,13 @@ from sagan_tf.config import (
 )
 from sagan_tf.data import with_classes
 from sagan_tf.errors import UserError
+from sagan_tf.layers import (
+    ConditionalBatchNormalization,
+    SelfAttention,
+    SpectralNormalization,
+)
+from sagan_tf.layers.residual_blocks import ReflectionConv2D
+from sagan_tf.losses import LOSSES
 from sagan_tf.models.builders import build_sagan
 
 PRESETS = Path(__file__).parents[1] / "configs"
@@ -172,6 +179,219 @@ def test_every_preset_builds_its_networks(path):
     config = with_classes(config, download=False)
     assert config.conditional == bool(config.num_classes)
     build_sagan(config)
+
+
+def test_every_setting_reaches_the_networks_and_their_training():
+    """Each away from its default, and found again where it acts."""
+    model = build_sagan(
+        Config(
+            image_size=32,
+            channels=1,
+            architecture="resnet",
+            conditional=True,
+            classes=("cat", "dog", "owl"),
+            width=2,
+            discriminator_width=16,
+            latent_dim=7,
+            latent_distribution="uniform",
+            generator_attention_resolutions=(8,),
+            discriminator_attention_resolutions=(16,),
+            spectral_norm_epsilon=1e-3,
+            attention="full",
+            initializer="normal",
+            reflection_padding=True,
+            discriminator_slope=0.3,
+            normalize_to_image=False,
+            batch_norm_momentum=0.7,
+            last_batch_norm_momentum=0.6,
+            batch_norm_epsilon=1e-2,
+            synchronized_batch_norm=True,
+            conditional_spectral_normalization=True,
+            augmentation=("cutout",),
+            batch_size=6,
+            accumulation_steps=3,
+            loss="lsgan",
+            discriminator_steps=2,
+            gradient_penalty="dragan",
+            gradient_penalty_weight=5.0,
+            gradient_penalty_interval=4,
+            penalty_with_spectral_normalization=True,
+            generator_learning_rate=0.1,
+            discriminator_learning_rate=0.2,
+            beta_1=0.3,
+            beta_2=0.4,
+            adam_epsilon=0.5,
+            ema_decay=0.6,
+            ema_start_step=7,
+            seed=8,
+        )
+    )
+    generator, discriminator = model.generator, model.discriminator
+    for network in (generator, discriminator):
+        assert (network.num_classes, network.image_size) == (3, 32)
+        assert network.attention == "full" and network.initializer == "normal"
+        layers = list(network._flatten_layers())
+        for layer in layers:
+            if isinstance(layer, SpectralNormalization):
+                assert layer.epsilon == 1e-3, layer.path
+            if isinstance(layer, SelfAttention):
+                assert layer.pool_size == 1
+        assert any(isinstance(layer, ReflectionConv2D) for layer in layers)
+    assert (generator.latent_dim, generator.width, discriminator.width) == (7, 2, 16)
+    assert generator.attention_resolutions == (8,)
+    assert discriminator.attention_resolutions == (16,)
+    assert discriminator.negative_slope == 0.3
+    assert not isinstance(generator.to_image, SpectralNormalization)
+    conditional = [
+        layer
+        for layer in generator._flatten_layers()
+        if isinstance(layer, ConditionalBatchNormalization)
+    ]
+    assert len(conditional) == 6
+    for layer in conditional:
+        assert layer.spectral_normalization and layer.synchronized
+        assert (layer.momentum, layer.epsilon) == (0.7, 1e-2)
+    last = generator.get_layer("last_normalization")
+    assert (last.momentum, last.epsilon, last.synchronized) == (0.6, 1e-2, True)
+    for optimizer, rate in (
+        (model.generator_optimizer, 0.1),
+        (model.discriminator_optimizer, 0.2),
+    ):
+        assert float(optimizer.learning_rate) == pytest.approx(rate)
+        adam = optimizer.beta_1, optimizer.beta_2, optimizer.epsilon
+        assert adam == (0.3, 0.4, 0.5)
+    assert model.adversarial_loss is LOSSES["lsgan"]
+    assert (model.latent_distribution, model.seed) == ("uniform", 8)
+    assert (model.discriminator_steps, model.accumulation_steps) == (2, 3)
+    assert (model.ema_decay, model.ema_start_step) == (0.6, 7)
+    assert model.gradient_penalty == "dragan" and model.augmentation == ("cutout",)
+    assert (model.gradient_penalty_weight, model.gradient_penalty_interval) == (5, 4)
+
+
+RECIPE = {  # shared by all on ImageNet
+    "batch_size": 256,
+    "steps": 1_000_000,
+    "loss": "hinge",
+    "discriminator_steps": 1,
+    "generator_learning_rate": 1e-4,
+    "discriminator_learning_rate": 4e-4,
+    "beta_1": 0.0,
+    "image_size": 128,
+    "latent_dim": 128,
+    "latent_distribution": "normal",
+    "attention": "pooled",
+    "initializer": "xavier",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "imagenet128",
+            RECIPE
+            | {
+                "generator_attention_resolutions": (64,),
+                "discriminator_attention_resolutions": (64,),
+                "beta_2": 0.999,
+                "spectral_norm_epsilon": 1e-8,
+                "conditional_spectral_normalization": False,
+                "batch_norm_epsilon": 1e-5,
+                "synchronized_batch_norm": False,
+                "horizontal_flip": False,
+                "ema_decay": 0.999,
+                "ema_start_step": 2000,
+            },
+        ),
+        (
+            "imagenet128_paper",
+            RECIPE
+            | {
+                "generator_attention_resolutions": (64,),
+                "discriminator_attention_resolutions": (64,),
+                "beta_2": 0.9,
+                "ema_decay": 0.0,
+            },
+        ),
+        (
+            "imagenet128_official",
+            RECIPE
+            | {
+                "generator_attention_resolutions": (32,),
+                "discriminator_attention_resolutions": (32,),
+                "beta_2": 0.999,
+                "spectral_norm_epsilon": 1e-12,
+                "batch_norm_momentum": 0.999,
+                "last_batch_norm_momentum": 0.9999,
+                "batch_norm_epsilon": 1e-5,
+                "ema_decay": 0.0,
+            },
+        ),
+        (
+            "imagenet128_studiogan",
+            RECIPE
+            | {
+                "generator_attention_resolutions": (64,),
+                "discriminator_attention_resolutions": (64,),
+                "beta_2": 0.999,
+                "spectral_norm_epsilon": 1e-6,
+                "conditional_spectral_normalization": True,
+                "batch_norm_epsilon": 1e-4,
+                "synchronized_batch_norm": True,
+                "horizontal_flip": True,
+                "ema_decay": 0.0,
+                "initializer": "orthogonal",
+            },
+        ),
+        (
+            "cifar10",
+            {
+                "image_size": 32,
+                "batch_size": 64,
+                "steps": 100_000,
+                "loss": "hinge",
+                "discriminator_steps": 5,
+                "generator_learning_rate": 2e-4,
+                "discriminator_learning_rate": 2e-4,
+                "beta_1": 0.5,
+                "beta_2": 0.999,
+            },
+        ),
+        (
+            "celeb_a",
+            {
+                "image_size": 64,
+                "crop_size": 160,
+                "batch_size": 64,
+                "steps": 1_000_000,
+                "loss": "hinge",
+                "generator_learning_rate": 1e-4,
+                "discriminator_learning_rate": 4e-4,
+                "beta_1": 0.0,
+                "beta_2": 0.9,
+                "latent_dim": 128,
+                "generator_attention_resolutions": None,  # 16 and 32
+                "discriminator_attention_resolutions": (8, 4),
+            },
+        ),
+        (
+            "celeb_a_resnet",
+            {
+                "image_size": 128,
+                "conditional": False,
+                "latent_distribution": "uniform",
+                "reflection_padding": True,
+                "discriminator_slope": 0.2,
+                "normalize_to_image": False,
+                "attention": "pooled",
+                "initializer": "xavier",
+            },
+        ),
+    ],
+)
+def test_presets_have_the_numbers_of_their_sources(name, expected):
+    config = load_preset(PRESETS / f"{name}.py")
+    assert {key: getattr(config, key) for key in expected} == expected
 
 
 def test_a_gradient_penalty_with_spectral_normalization_is_asked_for_by_name():

@@ -65,13 +65,20 @@ def test_points_are_uniform_on_lines_between_real_and_fake(name):
 
 
 def test_dragan_looks_around_real_images():
-    real = images()
+    real = np.random.default_rng(0).uniform(-1, 1, (500, 8, 8, 1)).astype("float32")
     discriminate = Quadratic()
     PENALTIES["dragan"](discriminate, real, images(1), SEED)
-    away = discriminate.seen - real
-    assert 0 <= away.min() and 0 < away.max() <= 0.5 * real.std()
-    # The largest step along each image's own line is the most it can be.
-    assert len(np.unique(np.round(away.max(axis=(1, 2, 3)), 6))) == 5
+    away = (discriminate.seen - real) / real.std()
+    # Noise uniform up to half a deviation, times each image's own place on its line.
+    assert away.min() >= 0
+    places = away.max(axis=(1, 2, 3)) / 0.5
+    np.testing.assert_allclose(
+        np.quantile(places, [0.25, 0.5, 0.75, 1]), [0.25, 0.5, 0.75, 1], atol=0.06
+    )
+    inside = away / away.max(axis=(1, 2, 3), keepdims=True)
+    np.testing.assert_allclose(
+        np.quantile(inside, [0.25, 0.5, 0.75]), [0.25, 0.5, 0.75], atol=0.03
+    )
 
 
 def test_r1_looks_at_real_images():
@@ -92,7 +99,7 @@ def test_a_gradient_of_zero_has_a_gradient(name):
         )
     assert np.isfinite(value)
     gradient = tape.gradient(value, weight)
-    assert gradient is None or np.isfinite(gradient).all()
+    assert gradient is not None and np.isfinite(gradient).all()
 
 
 def test_draws_are_a_function_of_the_seed():

@@ -33,8 +33,21 @@ GENERATOR_GRADIENTS = {
 }
 
 
+# Of the discriminator's, with respect to the logits of real and of generated images.
+DISCRIMINATOR_GRADIENTS = {
+    "hinge": ([0, -0.5], [0, 0.5]),
+    "non_saturating": (
+        [-0.5 / (1 + math.exp(2)), -0.5 / (1 + math.exp(-0.5))],
+        [0.5 / (1 + math.exp(3)), 0.5 / (1 + math.exp(-1))],
+    ),
+    "lsgan": ([1, -1.5], [-3, 1]),
+    "wgan": ([-0.5, -0.5], [0.5, 0.5]),
+}
+
+
 def test_every_loss_is_checked():
     assert set(EXPECTED) == set(LOSSES) == set(GENERATOR_GRADIENTS)
+    assert set(LOSSES) == set(DISCRIMINATOR_GRADIENTS)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -53,6 +66,16 @@ def test_gradient_equals_the_one_by_hand(name):
         value = LOSSES[name].generator(logits)
     gradient = tape.gradient(value, logits)
     np.testing.assert_allclose(gradient, GENERATOR_GRADIENTS[name], rtol=1e-5)
+
+    logits = tf.constant(REAL), tf.constant(FAKE)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        value = LOSSES[name].discriminator(*logits)
+    gradients = tape.gradient(value, logits)
+    for gradient, expected in zip(
+        gradients, DISCRIMINATOR_GRADIENTS[name], strict=True
+    ):
+        np.testing.assert_allclose(gradient, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -288,6 +288,14 @@ def test_a_saved_model_with_classes(conditional):
     np.testing.assert_allclose(images, trained.generator(latents, labels), atol=1e-5)
     maps = model.signatures["attention"](**inputs)
     assert maps["attention_8x8"].shape == (2, 64, 16)
+    for wrong in (-1, 10):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="from 0 to 9"):
+            model.signatures["serving_default"](
+                latents=latents, labels=tf.constant([0, wrong])
+            )
+    for wrong in (-2, 10):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="from -1 to 9"):
+            sample(**settings, label=tf.constant(wrong))
 
 
 def command(name, workdir, *arguments):
@@ -422,3 +430,13 @@ def test_commands_say_what_is_missing(tmp_path):
     code, _, stderr = call("-m", "sagan_tf", "smaple")
     assert code == 1
     assert "attend, evaluate, export, film, import_torch, interpolate, nei" in stderr
+
+
+def test_help_tells_the_commands_and_their_flags():
+    code, stdout, _ = call("-m", "sagan_tf")
+    assert code == 0
+    assert "  attend        Shows where a run's attention looks" in stdout
+    code, stdout, _ = call("-m", "sagan_tf", "attend", "--help")
+    assert code == 0
+    for flag in ("--workdir: Folder of the run", "--points: Points that look"):
+        assert flag in stdout

@@ -50,7 +50,7 @@ def parse_labels(values, config, count=None):
 def _parse_label(value, config):
     if value in config.classes:
         return config.classes.index(value)
-    if value.isdigit() and int(value) < config.num_classes:
+    if value.isdecimal() and int(value) < config.num_classes:
         return int(value)
     close = difflib.get_close_matches(value, config.classes, n=1)
     hint = f" Did you mean {close[0]}?" if close else ""

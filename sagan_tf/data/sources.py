@@ -211,7 +211,7 @@ def _find_pictures(config, download):
     if config.dataset == "digits":
         return _digits()
     if config.dataset == "folder":
-        return _folder(config.data_dir)
+        return _folder(config)
     return _tfds(config.dataset, config.split, config.data_dir, download)
 
 
@@ -229,9 +229,18 @@ def _digits():
     return len(images), pictures
 
 
-def _folder(data_dir):
-    root, paths = _folder_paths(data_dir)
-    classes = _folder_classes(root, paths)
+def _folder(config):
+    root, paths = _folder_paths(config.data_dir)
+    folders = _folder_classes(root, paths)
+    # Once the classes are known, a folder is the class of its name, whatever others
+    # have come or gone since.
+    classes = config.classes if config.num_classes else folders
+    unknown = sorted(set(folders) - set(classes))
+    if unknown:
+        raise UserError(
+            f"{root} has sub-folders that are none of the run's classes: "
+            f"{', '.join(unknown[:10])}. Its classes are {', '.join(classes[:10])}"
+        )
     labels = {name: label for label, name in enumerate(classes)}
 
     def label(path):

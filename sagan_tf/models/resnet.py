@@ -423,6 +423,14 @@ def _check_labels(network, labels):
         raise ValueError(
             f"This {type(network).__name__} has no classes and takes no `labels`"
         )
+    # Labels [batch, 1] would be broadcast, and in silence.
+    mixed = isinstance(network, ResNetGenerator) and labels is not None
+    shapes = [(None,), (None, network.num_classes)] if mixed else [(None,)]
+    if labels is not None and (None, *labels.shape[1:]) not in shapes:
+        raise ValueError(
+            f"{type(network).__name__} takes `labels` of shape [batch]. "
+            f"Received: labels of shape {tuple(labels.shape)}"
+        )
 
 
 def _check_arguments(

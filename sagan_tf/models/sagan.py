@@ -140,7 +140,8 @@ class SAGAN(keras.Model):
             accumulation_steps: Positive integer; each update's batch is worked through
                 in this many parts, one after the other, to need less memory. Gradients
                 are those of the whole batch, but that each part has batch statistics of
-                its own, of which the last part's are kept.
+                its own, of which the last part's are kept, and that augmentations and
+                the points where penalties are taken are drawn for each part.
             ema_decay: Float in `[0, 1)`; the average keeps this share of itself in
                 each step, less in the first ones: at step `t` no more than
                 `(1 + t) / (10 + t)`.
@@ -240,7 +241,7 @@ class SAGAN(keras.Model):
         Returns:
             A dict of the metrics since they were last reset.
         """
-        real = data if self.num_classes else (data,)
+        real = self._check_data(data)
         batches = zip(
             *(tf.split(values, self.discriminator_steps) for values in real),
             strict=True,
@@ -251,6 +252,31 @@ class SAGAN(keras.Model):
         self._update_ema()
         self.step.assign_add(1)
         return {metric.name: metric.result() for metric in self.metrics}
+
+    def _check_data(self, data):
+        """The images, and their labels where there are classes, as a tuple."""
+        pair = isinstance(data, (tuple, list))
+        if not self.num_classes:
+            if pair:
+                raise ValueError("This model has no classes: train it on images alone")
+            return (data,)
+        if not pair or len(data) != 2:
+            raise ValueError(
+                f"This model has {self.num_classes} classes: train it on pairs of "
+                "images and labels"
+            )
+        images, labels = data
+        # Read from a table, -1 would be the last class.
+        for check, bound in (
+            (tf.debugging.assert_non_negative, ()),
+            (tf.debugging.assert_less, (tf.cast(self.num_classes, labels.dtype),)),
+        ):
+            check(
+                labels,
+                *bound,
+                message=f"Labels must be from 0 to {self.num_classes - 1}",
+            )
+        return images, labels
 
     def _train_discriminator(self, real_images, *real_labels, update):
         variables = self.discriminator.trainable_variables
@@ -370,6 +396,9 @@ class SAGAN(keras.Model):
         return tf.nest.map_structure(lambda x: x / self.accumulation_steps, total)
 
     def _apply_gradients(self, optimizer, gradients, variables):
+        # Those of tables come as slices, a row as often as it was read, and Adam would
+        # square each before it adds them up.
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         # The optimizer adds up what the replicas bring; the batch's loss is a mean.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if replicas > 1:
@@ -557,6 +586,8 @@ class SAGAN(keras.Model):
 
     def _check_labels(self, labels, num_images):
         labels = np.atleast_1d(np.asarray(labels))
+        if not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(f"Labels must be integers. Received: {labels.dtype}")
         if len(labels) not in (1, num_images):
             raise ValueError(
                 "There must be one label or as many as images. "

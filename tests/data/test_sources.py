@@ -1,5 +1,6 @@
 import dataclasses
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -250,10 +251,18 @@ def test_classes_of_a_folder_are_its_sub_folders(tmp_path):
     config = with_classes(config)
     assert config.classes == ("cat", "dog")
     assert load_images(config)[1].tolist() == [0, 0, 1]
-    # Once they are known they stay, whatever becomes of the folder.
+    # Once they are known they stay, and a folder is the class of its name.
+    shutil.rmtree(tmp_path / "cat")
+    assert with_classes(config) is config
+    assert load_images(config)[1].tolist() == [1]
+    swapped = dataclasses.replace(config, classes=("dog", "cat"))
+    assert load_images(swapped)[1].tolist() == [0]
     (tmp_path / "ant").mkdir()
     plain(9).save(tmp_path / "ant" / "4.png")
-    assert with_classes(config) is config
+    with pytest.raises(
+        UserError, match="none of the run's classes: ant. Its.*cat, dog"
+    ):
+        load_images(config)
 
 
 def test_unconditional_runs_look_for_no_classes(tmp_path):

@@ -17,8 +17,10 @@ def maps(size=6, channels=5):
 def randomize(block):
     random = np.random.default_rng(1)
     for variable in block.variables:
-        if "seed" not in variable.path:
+        if "variance" in variable.path:
             variable.assign(random.uniform(0.2, 1, variable.shape))
+        elif "seed" not in variable.path:  # of both signs, or no ReLU would act
+            variable.assign(random.normal(size=variable.shape))
 
 
 def convolve(x, layer, mode="constant"):

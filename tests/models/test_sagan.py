@@ -360,9 +360,49 @@ def test_generate_gives_the_classes_asked_for():
     )
 
 
+def test_rows_of_tables_are_learned_by_their_whole_gradients():
+    """A row that several images of a batch read has the sum of theirs: after a first
+    step Adam's v is the square of its m, but for the betas."""
+    model = make_conditional()
+    train_conditional(model, batch_size=8)
+    for optimizer, network in (
+        (model.generator_optimizer, model.generator),
+        (model.discriminator_optimizer, model.discriminator),
+    ):
+        tables = 0
+        for i, variable in enumerate(network.trainable_variables):
+            if "embeddings" not in variable.path:
+                continue
+            m, v = optimizer._momentums[i] / 0.1, optimizer._velocities[i] / 0.001
+            assert np.abs(m).max() > 0
+            np.testing.assert_allclose(v, m**2, rtol=1e-3, atol=1e-12)
+            tables += 1
+        assert tables
+
+
+def test_data_must_have_labels_if_and_only_if_there_are_classes():
+    images, labels = real_images()[0].astype("float32"), np.zeros(4, np.int32)
+    with pytest.raises(ValueError, match="has no classes: train it on images alone"):
+        make().fit(tf.data.Dataset.from_tensors((images, labels)), verbose=0)
+    model = make_conditional()
+    with pytest.raises(ValueError, match="3 classes: train it on pairs"):
+        model.fit(tf.data.Dataset.from_tensors(images), verbose=0)
+    for wrong in (-1, 3):
+        data = tf.data.Dataset.from_tensors((images, labels + wrong))
+        with pytest.raises(
+            tf.errors.InvalidArgumentError, match="Labels must be from 0 to 2"
+        ):
+            model.fit(data, verbose=0)
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [([0, 3], "from 0 to 2. Received: 3"), ([-1, 0], "-1"), ([0, 1, 1], "3 labels")],
+    [
+        ([0, 3], "from 0 to 2. Received: 3"),
+        ([-1, 0], "-1"),
+        ([0, 1, 1], "3 labels"),
+        ([0.0, 1.7], "must be integers. Received: float64"),
+    ],
 )
 def test_refuses_labels_it_does_not_have(labels, message):
     with pytest.raises(ValueError, match=message):
@@ -480,6 +520,43 @@ def test_the_penalty_is_a_term_of_the_same_update():
     # Every second step, twice.
     assert lazy[0] - plain[0] == pytest.approx(2 * penalty[0], rel=1e-3)
     assert lazy[1] == pytest.approx(plain[1], abs=1e-6)
+
+
+@pytest.mark.parametrize("weight", [1.0, 30.0])
+def test_the_discriminator_goes_down_the_gradient_of_loss_and_penalty(weight):
+    """One step of plain gradient descent, against a gradient taken here."""
+    arguments = {"loss": "wgan", "optimizer": lambda: keras.optimizers.SGD(1e-3)}
+    model = make(gradient_penalty="r1", gradient_penalty_weight=weight, **arguments)
+    discriminator = model.discriminator
+    real = tf.constant(real_images()[0], "float32")
+    for _ in range(200):  # until another power iteration changes nothing
+        model.generator(np.zeros((1, 128), "float32"), training=True)
+        discriminator(real, training=True)
+    fake = model.generator(model._draw_latents(4, 0), training=True)
+    before = [variable.numpy() for variable in discriminator.trainable_variables]
+
+    def discriminate(images):  # as the training pass does, without what it notes
+        with keras.StatelessScope():
+            return discriminator(images, training=True)
+
+    with tf.GradientTape() as tape:
+        with tf.GradientTape() as inner:
+            inner.watch(real)
+            total = tf.reduce_sum(discriminate(real))
+        squares = tf.reduce_sum(inner.gradient(total, real) ** 2, [1, 2, 3])
+        loss = tf.reduce_mean(discriminate(fake)) - tf.reduce_mean(discriminate(real))
+        loss += weight * tf.reduce_mean(squares) / 2
+    gradients = tape.gradient(loss, discriminator.trainable_variables)
+    model._train_discriminator(real, update=0)
+    for variable, start, gradient in zip(
+        discriminator.trainable_variables, before, gradients, strict=True
+    ):
+        step = (start - variable.numpy()) / 1e-3
+        scale = np.abs(gradient).max()
+        # What is left is the rounding of the kernels that were subtracted.
+        np.testing.assert_allclose(
+            step, gradient, atol=0.01 * scale + 1e-3, err_msg=variable.path
+        )
 
 
 def test_the_penalty_moves_no_state():

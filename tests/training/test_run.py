@@ -43,6 +43,18 @@ def test_a_run_on_several_devices_goes_on_and_is_sampled_on_one(tmp_path):
     np.testing.assert_array_equal(images, trained.generate(4, seed=1))
 
 
+def test_a_conditional_run_on_several_devices(tmp_path):
+    config = dataclasses.replace(
+        CONFIG,
+        architecture="resnet",
+        conditional=True,
+        synchronized_batch_norm=True,
+        workdir=str(tmp_path),
+    )
+    run(config)
+    assert load_run(tmp_path).step == 2
+
+
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):
     config = dataclasses.replace(CONFIG, batch_size=7, workdir=str(tmp_path / "run"))
     with pytest.raises(UserError, match="cannot be shared by 2 GPUs"):
