@@ -260,7 +260,7 @@ def test_every_setting_reaches_the_networks_and_their_training():
         assert float(optimizer.learning_rate) == pytest.approx(rate)
         adam = optimizer.beta_1, optimizer.beta_2, optimizer.epsilon
         assert adam == (0.3, 0.4, 0.5)
-    assert model.adversarial_loss is LOSSES["lsgan"]
+    assert model.adversarial_loss == LOSSES["lsgan"]
     assert (model.latent_distribution, model.seed) == ("uniform", 8)
     assert (model.discriminator_steps, model.accumulation_steps) == (2, 3)
     assert (model.ema_decay, model.ema_start_step) == (0.6, 7)
@@ -370,7 +370,7 @@ RECIPE = {  # shared by all on ImageNet
                 "beta_1": 0.0,
                 "beta_2": 0.9,
                 "latent_dim": 128,
-                "generator_attention_resolutions": None,  # 16 and 32
+                "generator_attention_resolutions": (16, 32),
                 "discriminator_attention_resolutions": (8, 4),
             },
         ),

@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from sagan_tf.models.sagan import to_uint8
+from sagan_tf.models.sagan import check_labels, to_uint8
 
 
 def export_saved_model(model, path):
@@ -42,29 +42,22 @@ def export_saved_model(model, path):
         inputs.append(tf.TensorSpec([None], tf.int32, "labels"))
         controls.append(tf.TensorSpec([], tf.int32, "label"))
 
-    def check_labels(labels=None, lowest=0):
-        if labels is None:
-            return
-        message = f"Labels must be from {lowest} to {model.num_classes - 1}"
-        tf.debugging.assert_greater_equal(labels, lowest, message)
-        tf.debugging.assert_less(labels, model.num_classes, message)
-
-    def serve(*inputs):
-        check_labels(*inputs[1:])
-        return {"images": generator(*inputs, training=False)}
+    def serve(latents, *labels):
+        labels = [check_labels(each, model.num_classes) for each in labels]
+        return {"images": generator(latents, *labels, training=False)}
 
     def sample(num_images, seed, truncation, *label):
         inputs = [model.sample_latents(num_images, seed, truncation)]
         if label:
-            check_labels(label[0], lowest=-1)
+            label = check_labels(label[0], model.num_classes, lowest=-1)
             drawn = model.sample_labels(num_images, seed)
-            inputs.append(tf.where(label[0] < 0, drawn, label[0]))
+            inputs.append(tf.where(label < 0, drawn, label))
         return {"images": to_uint8(generator(*inputs, training=False))}
 
-    def attention(*inputs):
-        check_labels(*inputs[1:])
+    def attention(latents, *labels):
+        labels = [check_labels(each, model.num_classes) for each in labels]
         images, scores = generator(
-            *inputs, training=False, return_attention_scores=True
+            latents, *labels, training=False, return_attention_scores=True
         )
         return {"images": images, **scores}
 

@@ -26,6 +26,7 @@ class ConditionalBatchNormalization(keras.layers.Layer):
             normalized, as in PyTorch-StudioGAN. The gain is `1 + table[label]` then,
             and both tables start by Glorot's rule: one of ones would have a gain of
             almost 0, one of zeros no spectral norm.
+        spectral_norm_epsilon: Small float, the epsilon of that.
 
     Call arguments:
         inputs: Float `[batch, ..., channels]`.
@@ -50,6 +51,7 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         epsilon=1e-5,
         synchronized=False,
         spectral_normalization=False,
+        spectral_norm_epsilon=1e-12,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -62,6 +64,7 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         self.epsilon = epsilon
         self.synchronized = synchronized
         self.spectral_normalization = spectral_normalization
+        self.spectral_norm_epsilon = spectral_norm_epsilon
         self.normalization = keras.layers.BatchNormalization(
             momentum=momentum,
             epsilon=epsilon,
@@ -96,6 +99,7 @@ class ConditionalBatchNormalization(keras.layers.Layer):
             "epsilon": self.epsilon,
             "synchronized": self.synchronized,
             "spectral_normalization": self.spectral_normalization,
+            "spectral_norm_epsilon": self.spectral_norm_epsilon,
         }
 
     def _table(self, name, initializer, channels):
@@ -105,7 +109,9 @@ class ConditionalBatchNormalization(keras.layers.Layer):
             self.num_classes, channels, initializer, dtype="float32", name=name
         )
         if self.spectral_normalization:
-            table = SpectralNormalization(table, name=f"{name}_sn")
+            table = SpectralNormalization(
+                table, epsilon=self.spectral_norm_epsilon, name=f"{name}_sn"
+            )
         table.build((None,))
         return table
 

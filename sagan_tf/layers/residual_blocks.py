@@ -21,7 +21,7 @@ class GeneratorBlock(keras.layers.Layer):
         num_classes: Integer; above 0 both normalizations are
             `ConditionalBatchNormalization`, else plain batch normalization.
         spectral_normalization: Boolean, for the three convolutions.
-        spectral_norm_epsilon: Small float, their epsilon.
+        spectral_norm_epsilon: Small float, their epsilon and that of the tables.
         reflection_padding: Boolean, whether 3x3 convolutions see a mirror image
             beyond the border instead of zeros.
         kernel_initializer: Initializer of the kernels.
@@ -265,7 +265,11 @@ def batch_normalization(owner, name):
     settings = {"momentum": 0.9, "epsilon": 1e-5, **owner.normalization}
     if owner.num_classes:
         return ConditionalBatchNormalization(
-            owner.num_classes, **settings, dtype=owner.dtype_policy, name=name
+            owner.num_classes,
+            **settings,
+            spectral_norm_epsilon=owner.spectral_norm_epsilon,
+            dtype=owner.dtype_policy,
+            name=name,
         )
     settings.pop("spectral_normalization", None)  # there are no tables
     return keras.layers.BatchNormalization(

@@ -266,17 +266,7 @@ class SAGAN(keras.Model):
                 "images and labels"
             )
         images, labels = data
-        # Read from a table, -1 would be the last class.
-        for check, bound in (
-            (tf.debugging.assert_non_negative, ()),
-            (tf.debugging.assert_less, (tf.cast(self.num_classes, labels.dtype),)),
-        ):
-            check(
-                labels,
-                *bound,
-                message=f"Labels must be from 0 to {self.num_classes - 1}",
-            )
-        return images, labels
+        return images, check_labels(labels, self.num_classes)
 
     def _train_discriminator(self, real_images, *real_labels, update):
         variables = self.discriminator.trainable_variables
@@ -643,6 +633,29 @@ def _check_choice(name, value, choices):
         raise ValueError(
             f"`{name}` must be one of {', '.join(choices)}. Received: {name}={value}"
         )
+
+
+def check_labels(labels, num_classes, lowest=0):
+    """The labels, once they are seen to be among the classes, in a graph too.
+
+    Unchecked, -1 would be read from a table as its last row.
+
+    Args:
+        labels: Integer tensor.
+        num_classes: Positive integer.
+        lowest: Integer, the lowest label allowed.
+
+    Returns:
+        `labels`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: if one is out of range.
+    """
+    message = f"Labels must be from {lowest} to {num_classes - 1}"
+    within = tf.reduce_all((labels >= lowest) & (labels < num_classes))
+    # Whatever reads the labels waits for that: its own complaint could come first.
+    with tf.control_dependencies([tf.Assert(within, [message, labels])]):
+        return tf.identity(labels)
 
 
 def to_uint8(images):
