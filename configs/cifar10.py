@@ -12,9 +12,9 @@ Glorot's rule here; batch norm's momentum (0.9 in Keras' terms) and Adam's epsil
 average in the figure. The average is kept here all the same, with decay 0.999, because
 it costs nothing and its samples are calmer.
 
-Train on a GPU. No figure is claimed for the whole run, which was not made. Its beginning
-was, with 10,000 of the training images, in mixed_bfloat16 on two CPU cores; FID by
-`--evaluation_interval=100`, the classifier's, of 2,000 images:
+Train on a GPU. No figure is claimed for the whole run, which was not made. Its first
+steps were, with 10,000 of the training images, in mixed_bfloat16 on two CPU cores; FID
+by `--evaluation_interval=100`, the classifier's, of 2,000 images:
 
     steps   0    100   200   300   400   500   600   700   800
     FID   197.4  85.0  54.6  34.9  31.1  21.8  18.3  15.1  12.5
