@@ -370,7 +370,10 @@ def load_preset(path):
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"There is no config file {path}")
+        raise UserError(
+            f"There is no config file {path}. --config takes a Python file, such as "
+            "configs/mnist.py; a preset's name goes with --dataset"
+        )
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

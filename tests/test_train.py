@@ -121,6 +121,25 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(
     )
 
 
+def test_stopped_by_ctrl_c_it_ends_with_the_same_weights(workdir, tmp_path):
+    command = ("train.py", f"--workdir={tmp_path}", *TINY)
+    process = start(*command)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "checkpoints" / "step-3.index").exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate()
+    assert process.returncode == 130
+    assert "is saved: the same command goes on from there" in stdout
+    assert stderr.endswith("\nStopped\n")
+    assert "Traceback" not in stderr and "Error" not in stderr
+    code, stdout, stderr = call(*command)
+    assert code == 0, stderr
+    assert "Going on from step" in stdout
+    assert_same_state(workdir, tmp_path)
+
+
 def test_steps_may_be_raised(workdir, tmp_path):
     half = [a for a in TINY if not a.startswith("--steps")]
     code, _, stderr = call("train.py", f"--workdir={tmp_path}", *half, "--steps=5")
@@ -183,6 +202,9 @@ np.testing.assert_allclose(maps["attention_8x8"].numpy().sum(-1), 1, atol=1e-5)
         (["--batch_size=0"], "at least 1"),
         (["--batch_size=5000"], "fewer than"),
         (["--config=nowhere.py"], "no config file"),
+        (["--config=mnist"], "a preset's name goes with --dataset"),
+        (["--batch_size=abc"], "Error: --batch_size takes an integer. Received: abc"),
+        (["--jit_compile=3"], "Error: --jit_compile=3: "),
         (["--widht=3"], "Did you mean: width"),
         (["digits"], "Unexpected argument"),
     ],
@@ -256,7 +278,7 @@ def test_a_run_with_classes_is_sampled_by_number_and_by_name(conditional, tmp_pa
     assert (height // 32, width // 32) == (6, 3)
     for labels, message in (
         ("3,12", "no class '12'"),
-        ("cat", "0 to 9: 0, 1, 2"),
+        ("cat", "no class 'cat'. It has 0 to 9\n"),
     ):
         code, _, stderr = sample(f"--labels={labels}")
         assert code == 1 and message in stderr and "Traceback" not in stderr

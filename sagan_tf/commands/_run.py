@@ -52,11 +52,11 @@ def _parse_label(value, config):
         return config.classes.index(value)
     if value.isdecimal() and int(value) < config.num_classes:
         return int(value)
-    close = difflib.get_close_matches(value, config.classes, n=1)
-    hint = f" Did you mean {close[0]}?" if close else ""
-    shown = ", ".join(config.classes[:10])
-    more = ", ..." if config.num_classes > 10 else ""
-    raise UserError(
-        f"The run in {config.workdir} has no class {value!r}.{hint} It has "
-        f"0 to {config.num_classes - 1}: {shown}{more}"
-    )
+    numbers = f"0 to {config.num_classes - 1}"
+    message = f"The run in {config.workdir} has no class {value!r}. It has {numbers}"
+    if list(config.classes) != [str(label) for label in range(config.num_classes)]:
+        more = ", ..." if config.num_classes > 10 else ""
+        message += f": {', '.join(config.classes[:10])}{more}"
+        close = difflib.get_close_matches(value, config.classes, n=1)
+        message += f". Did you mean {close[0]}?" if close else ""
+    raise UserError(message)

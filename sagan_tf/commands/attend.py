@@ -15,7 +15,9 @@ _NUM_REAL = flags.DEFINE_integer(
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the latents.")
 _LABELS = flags.DEFINE_list(
-    "labels", None, "Classes of the generated images, by number or name."
+    "labels",
+    None,
+    "Classes of the generated images, by number or name; real ones are of any class.",
 )
 _POINTS = flags.DEFINE_string(
     "points",

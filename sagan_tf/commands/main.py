@@ -1,6 +1,9 @@
+"""The way in of every command: flags are parsed, and mistakes are one line each."""
+
+import re
 import sys
 
-from absl import app, logging
+from absl import app, flags, logging
 
 from sagan_tf.errors import UserError
 
@@ -8,7 +11,8 @@ from sagan_tf.errors import UserError
 def main(function):
     """Parses the flags and calls `function()`; a user's mistake is one line.
 
-    The process ends with exit code 0, or with 1 and the line on stderr.
+    The process ends with exit code 0; with 1 and the line on stderr; or, stopped by
+    Ctrl-C, with 130.
     """
 
     def call(argv):
@@ -21,12 +25,33 @@ def main(function):
         except UserError as error:
             fail(error)
         except KeyboardInterrupt:
-            fail("Stopped")
+            print("Stopped", file=sys.stderr)
+            sys.exit(130)
 
-    app.run(call)
+    app.run(call, flags_parser=_parse)
 
 
 def fail(message):
     """Prints a line on stderr and ends the process with exit code 1."""
     print(f"Error: {message}", file=sys.stderr)
     sys.exit(1)
+
+
+def _parse(argv):
+    try:
+        return flags.FLAGS(argv)
+    except flags.IllegalFlagValueError as error:
+        # absl's text is "flag --NAME=VALUE: REASON", and for some flags the reason is
+        # what Python's int() says.
+        name, text, reason = re.match(
+            r"flag --(\w+)=(.*?): (.*)", str(error), re.DOTALL
+        ).groups()
+        flag = flags.FLAGS[name]
+        if text == "None":
+            fail(f"--{name} is missing: {flag.help}")
+        expected = flag.parser.syntactic_help
+        if expected:
+            fail(f"--{name} takes {expected}. Received: {text}")
+        fail(f"--{name}={text}: {reason}")
+    except flags.Error as error:
+        fail(error)

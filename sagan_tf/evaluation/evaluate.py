@@ -55,17 +55,19 @@ def evaluate(extractor, real, fake, metrics=("fid",), seed=0, show_progress=True
             probabilities than there are, or two sets that are the same.
     """
     check_metrics(metrics)
-    keep = any(name in _NEED_FEATURES for name in metrics)
-    real_set = _extract_once(extractor, real, keep, show_progress)
-    fake_set = _extract(extractor, fake, keep, show_progress)
+    if "is" in metrics and not extractor.tells_classes:
+        raise UserError(
+            f"is needs an extractor that tells classes. Received: {extractor.name}"
+        )
+    # What is missing shows before the minutes that features take.
+    fake_images = _load(fake, metrics)
+    real_set = _extract_once(extractor, real, metrics, show_progress)
+    fake_set = _extract(extractor, fake.name, fake_images, metrics, show_progress)
     if fake_set.digest == real_set.digest:
         raise UserError(
             f"{fake.name} and {real.name} are the same images, and every figure would "
             "be perfect"
         )
-    figures = {}
-    for name in metrics:
-        figures |= METRICS[name](real_set, fake_set, seed)
     protocol = {
         "extractor": extractor.name,
         "extractor_sha256": extractor.digest,
@@ -75,10 +77,13 @@ def evaluate(extractor, real, fake, metrics=("fid",), seed=0, show_progress=True
         "real": real.name,
         "num_real": real_set.gaussian.count,
     }
-    for name in metrics:
-        protocol |= _PROTOCOL.get(name, {})
-    if "kid" in metrics:
-        protocol["kid_seed"] = seed
+    figures = {}
+    for name in tqdm(
+        metrics, desc="Figures", unit="", leave=False, disable=not show_progress
+    ):
+        computed, settings = METRICS[name](real_set, fake_set, seed)
+        figures |= computed
+        protocol |= settings
     return figures, protocol
 
 
@@ -111,14 +116,33 @@ def save_figures(path, figures, protocol):
     os.replace(partial, path)
 
 
-def _extract(extractor, image_set, keep, show_progress):
-    """Goes through an image set; keeps single features only where asked to."""
+def _load(image_set, metrics):
+    """Loads a set of images that has what the metrics need."""
     count, labels, chunks = image_set.load()
+    _check_set(image_set.name, count, labels, metrics)
+    return count, labels, chunks
+
+
+def _check_set(name, count, labels, metrics):
+    if count < 2:
+        raise UserError(f"{name} has {count} images; two are the least")
+    for metric in metrics:
+        least = _LEAST_IMAGES.get(metric, 2)
+        if count < least:
+            raise UserError(f"{metric} needs {least} images or more. {name}: {count}")
+    if "intra_fid" in metrics and labels is None:
+        raise UserError(f"intra_fid needs classes, and {name} has none")
+
+
+def _extract(extractor, name, loaded, metrics, show_progress):
+    """Goes through images; keeps single features only where a metric needs them."""
+    count, labels, chunks = loaded
+    keep = _needs_features(metrics)
     running, hashed = RunningGaussian(), hashlib.sha256()
     features, probabilities = [], []
     with tqdm(
         total=count,
-        desc=f"Features, {image_set.name}",
+        desc=f"Features, {name}",
         unit=" images",
         leave=False,
         disable=not show_progress,
@@ -132,8 +156,6 @@ def _extract(extractor, image_set, keep, show_progress):
             if new_probabilities is not None:
                 probabilities.append(np.float32(new_probabilities))
             bar.update(len(images))
-    if count < 2:
-        raise UserError(f"{image_set.name} has {count} images; two are the least")
     return FeatureSet(
         running.result(),
         np.concatenate(features) if keep else None,
@@ -143,77 +165,94 @@ def _extract(extractor, image_set, keep, show_progress):
     )
 
 
-def _extract_once(extractor, image_set, keep, show_progress):
-    """The same, from the cache where it is there."""
+def _extract_once(extractor, image_set, metrics, show_progress):
+    """The same of an image set, from the cache where it is there."""
+    name = image_set.name
     if image_set.known_by is None:
-        return _extract(extractor, image_set, keep, show_progress)
+        loaded = _load(image_set, metrics)
+        return _extract(extractor, name, loaded, metrics, show_progress)
     known_by = digest([image_set.known_by, extractor.digest, extractor.resizer])
     path = cache_dir() / "features" / f"{known_by}.npz"
-    if path.exists():
-        with np.load(path) as arrays:
-            if not keep or "features" in arrays:
-                moments = (arrays[name] for name in ("mean", "covariance"))
-                return FeatureSet(
-                    gaussian=Gaussian(int(arrays["count"]), *moments),
-                    features=arrays["features"] if keep else None,
-                    probabilities=None,
-                    labels=arrays["labels"] if "labels" in arrays else None,
-                    digest=str(arrays["digest"]),
-                )
-    extracted = _extract(extractor, image_set, keep, show_progress)
-    optional = {"features": extracted.features, "labels": extracted.labels}
+    known = _read(path, _needs_features(metrics)) if path.exists() else None
+    if known is not None:
+        _check_set(name, known.gaussian.count, known.labels, metrics)
+        return known
+    loaded = _load(image_set, metrics)
+    extracted = _extract(extractor, name, loaded, metrics, show_progress)
+    _write(path, extracted)
+    return extracted
+
+
+def _read(path, keep):
+    """The `FeatureSet` in a file; None if its single features are wanted, and gone."""
+    with np.load(path) as arrays:
+        if keep and "features" not in arrays:
+            return None
+        return FeatureSet(
+            gaussian=Gaussian(
+                int(arrays["count"]), arrays["mean"], arrays["covariance"]
+            ),
+            features=arrays["features"] if keep else None,
+            probabilities=None,
+            labels=arrays["labels"] if "labels" in arrays else None,
+            digest=str(arrays["digest"]),
+        )
+
+
+def _write(path, feature_set):
+    optional = {"features": feature_set.features, "labels": feature_set.labels}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{os.getpid()}-{path.name}")
     np.savez(
         partial,
-        **extracted.gaussian._asdict(),
-        digest=extracted.digest,
+        **feature_set.gaussian._asdict(),
+        digest=feature_set.digest,
         **{name: value for name, value in optional.items() if value is not None},
     )
     os.replace(partial, path)
-    return extracted
 
 
 def _fid(real, fake, seed):
     _check_enough(real.gaussian, fake.gaussian, "fid")
-    return {"fid": formulas.frechet_distance(real.gaussian, fake.gaussian)}
+    return {"fid": formulas.frechet_distance(real.gaussian, fake.gaussian)}, {}
 
 
 def _kid(real, fake, seed):
+    size = min(_KID_SUBSET_SIZE, real.gaussian.count, fake.gaussian.count)
     mean, deviation = formulas.kernel_distance(
-        real.features, fake.features, _KID_SUBSETS, _KID_SUBSET_SIZE, seed
+        real.features, fake.features, _KID_SUBSETS, size, seed
     )
-    return {"kid": mean, "kid_std": deviation}
+    figures = {"kid": mean, "kid_std": deviation}
+    settings = {
+        "kid_subsets": _KID_SUBSETS,
+        "kid_subset_size": size,
+        "kid_seed": seed,
+    }
+    return figures, settings
 
 
 def _inception_score(real, fake, seed):
-    if fake.probabilities is None:
-        raise UserError("The extractor tells no classes, and is has no meaning then")
-    if len(fake.probabilities) < _IS_SPLITS:
-        raise UserError(f"is needs {_IS_SPLITS} images or more")
     mean, deviation = formulas.inception_score(fake.probabilities, _IS_SPLITS)
-    return {"is": mean, "is_std": deviation}
+    return {"is": mean, "is_std": deviation}, {"is_splits": _IS_SPLITS}
 
 
 def _precision_recall(real, fake, seed):
-    _check_neighbors(real, fake, _PRECISION_NEIGHBORS, "precision_recall")
     precision, recall = formulas.precision_recall(
         real.features, fake.features, _PRECISION_NEIGHBORS
     )
-    return {"precision": precision, "recall": recall}
+    figures = {"precision": precision, "recall": recall}
+    return figures, {"precision_recall_neighbors": _PRECISION_NEIGHBORS}
 
 
 def _density_coverage(real, fake, seed):
-    _check_neighbors(real, fake, _DENSITY_NEIGHBORS, "density_coverage")
     density, coverage = formulas.density_coverage(
         real.features, fake.features, _DENSITY_NEIGHBORS
     )
-    return {"density": density, "coverage": coverage}
+    figures = {"density": density, "coverage": coverage}
+    return figures, {"density_coverage_neighbors": _DENSITY_NEIGHBORS}
 
 
 def _intra_fid(real, fake, seed):
-    if real.labels is None or fake.labels is None:
-        raise UserError("intra_fid needs classes, of the run and of its data")
     distances = []
     for label in np.unique(real.labels):
         pair = []
@@ -229,7 +268,7 @@ def _intra_fid(real, fake, seed):
             pair.append(running.result())
         _check_enough(*pair, f"intra_fid, class {label},")
         distances.append(formulas.frechet_distance(*pair))
-    return {"intra_fid": float(np.mean(distances))}
+    return {"intra_fid": float(np.mean(distances))}, {}
 
 
 def _check_enough(real, fake, name):
@@ -242,14 +281,12 @@ def _check_enough(real, fake, name):
         )
 
 
-def _check_neighbors(real, fake, neighbors, name):
-    count = min(len(real.features), len(fake.features))
-    if count <= neighbors:
-        raise UserError(
-            f"{name} needs more than {neighbors} images a set. Received: {count}"
-        )
+def _needs_features(metrics):
+    """Whether the moments of the features are not enough."""
+    return not {"fid", "is"}.issuperset(metrics)
 
 
+# Each from two `FeatureSet`s and a seed to its figures and to its part of the protocol.
 METRICS = {
     "fid": _fid,
     "kid": _kid,
@@ -258,10 +295,8 @@ METRICS = {
     "density_coverage": _density_coverage,
     "intra_fid": _intra_fid,
 }
-_NEED_FEATURES = ("kid", "precision_recall", "density_coverage", "intra_fid")
-_PROTOCOL = {
-    "kid": {"kid_subsets": _KID_SUBSETS, "kid_subset_size": _KID_SUBSET_SIZE},
-    "is": {"is_splits": _IS_SPLITS},
-    "precision_recall": {"precision_recall_neighbors": _PRECISION_NEIGHBORS},
-    "density_coverage": {"density_coverage_neighbors": _DENSITY_NEIGHBORS},
+_LEAST_IMAGES = {
+    "is": _IS_SPLITS,
+    "precision_recall": _PRECISION_NEIGHBORS + 1,
+    "density_coverage": _DENSITY_NEIGHBORS + 1,
 }

@@ -30,12 +30,14 @@ class Extractor(NamedTuple):
         network: Function of float images `[batch, size, size, channels]` in `[-1, 1]`
             to features `[batch, features]` and to logits `[batch, classes]`, or None
             if it tells no classes.
+        tells_classes: Boolean, whether it does.
     """
 
     name: str
     digest: str
     resizer: str
     network: Callable
+    tells_classes: bool = False
 
     def __call__(self, images):
         """Features and class probabilities of a batch of images.
@@ -108,6 +110,7 @@ def _classifier(config):
         digest_files(path),
         "none",
         tf.function(extract),
+        tells_classes,
     )
 
 
@@ -130,6 +133,7 @@ def _inception(place):
         digest_files(folder),
         f"bilinear to {_INCEPTION_SIZE} px (tf.image.resize, not antialiased)",
         tf.function(extract),
+        tells_classes=True,
     )
 
 

@@ -26,6 +26,7 @@ def run(config):
     Raises:
         UserError: if the settings cannot be had, differ from those of the run in
             the workdir, or the data are not there. Nothing is written then.
+        KeyboardInterrupt: on Ctrl-C, once the step is saved.
     """
     # Without it, sums are made in whatever order the threads come, and a run that
     # goes on would not end with the very weights of one that was never stopped.
@@ -51,7 +52,10 @@ def run(config):
     restored = checkpoints.restore()
     step = restored or 0
     if step >= config.steps:
-        print(f"{workdir} is at step {step} already. Raise --steps to go on.")
+        print(
+            f"{workdir} is at step {step} already, and --steps={config.steps} asks for "
+            "no more."
+        )
     else:
         dataset = make_dataset(config, start_step=step)
         evaluations = []
@@ -95,10 +99,11 @@ def _fit(model, dataset, config, checkpoints, evaluations, steps):
         )
     except KeyboardInterrupt:
         checkpoints.save()
-        raise UserError(
-            f"Stopped at step {model.step.numpy()}, which is saved: the same command "
-            "goes on from there"
-        ) from None
+        bar.close()
+        print(
+            f"Step {model.step.numpy()} is saved: the same command goes on from there"
+        )
+        raise
     finally:
         bar.close()
     checkpoints.save()

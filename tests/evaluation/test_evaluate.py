@@ -37,7 +37,7 @@ def average_extractor(seen=None):
         features = features.reshape(len(images), 16)
         return features, 10 * features[:, 4:8]
 
-    return Extractor("averages", "0123", "none", network)
+    return Extractor("averages", "0123", "none", network, tells_classes=True)
 
 
 def images(seed, count=400):
@@ -91,7 +91,7 @@ def test_figures_are_those_of_the_features():
         "real": "some",
         "num_real": 400,
         "kid_subsets": 100,
-        "kid_subset_size": 1000,
+        "kid_subset_size": 400,  # all that there are
         "kid_seed": 4,
         "is_splits": 10,
         "precision_recall_neighbors": 3,
@@ -141,11 +141,10 @@ def test_two_times_the_same_images_are_refused():
     ("metric", "count", "message"),
     [
         ("fid", 16, "fid needs more images than the 16 features.*16 and 16 real"),
-        ("precision_recall", 3, "needs more than 3 images a set. Received: 3"),
-        ("density_coverage", 5, "needs more than 5 images a set. Received: 5"),
+        ("precision_recall", 3, "needs 4 images or more. some: 3"),
+        ("density_coverage", 5, "needs 6 images or more. some: 5"),
         ("is", 9, "is needs 10 images or more"),
         ("kid", 1, "has 1 images; two are the least"),
-        ("intra_fid", 20, "intra_fid needs classes"),
     ],
 )
 def test_too_few_images_are_a_clear_line(metric, count, message):
@@ -168,12 +167,32 @@ def test_a_class_without_images_is_a_clear_line():
         )
 
 
-def test_no_classes_are_a_clear_line():
-    extractor = average_extractor()
-    network = extractor.network
-    extractor = extractor._replace(network=lambda x: (network(x)[0], None))
-    with pytest.raises(UserError, match="tells no classes"):
-        evaluate(extractor, image_set(images(0)), image_set(images(1)), ["is"])
+@pytest.mark.parametrize("without", ["real", "fake"])
+def test_no_classes_are_a_clear_line_before_fakes_are_looked_at(without):
+    seen = []
+    real = image_set(images(0), np.arange(400) % 2, name="real")
+    fake = image_set(images(1), np.arange(400) % 2, name="fake")
+    if without == "real":
+        real = image_set(images(0), name="real")
+    else:
+        fake = image_set(images(1), name="fake")
+    with pytest.raises(UserError, match=f"needs classes, and {without} has none"):
+        evaluate(average_extractor(seen), real, fake, ["fid", "intra_fid"])
+    assert not seen
+
+
+def test_an_extractor_without_classes_is_a_clear_line_at_once():
+    extractor = average_extractor(seen := [])._replace(tells_classes=False)
+    with pytest.raises(UserError, match="needs an extractor that tells classes"):
+        evaluate(extractor, image_set(images(0)), image_set(images(1)), ["fid", "is"])
+    assert not seen
+
+
+def test_what_is_cached_is_checked_too():
+    real = find_images("train", CONFIG, 5)
+    evaluate(average_extractor(), real, image_set(images(1, 5)), ["kid"])
+    with pytest.raises(UserError, match="needs 6 images or more. digits: 5"):
+        evaluate(average_extractor(), real, image_set(images(1)), ["density_coverage"])
 
 
 def test_unknown_metrics_are_a_clear_line():
