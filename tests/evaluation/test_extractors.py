@@ -68,6 +68,30 @@ def test_the_classifier_leaves_the_runs_randomness_alone(monkeypatch):
     np.testing.assert_array_equal(keras.random.normal((3,)), expected)
 
 
+def test_the_classifier_does_not_learn_by_heart(monkeypatch):
+    random = np.random.default_rng(0)
+    # By chance alone: what is learned of them is of no use for others.
+    noise = random.integers(0, 256, (200, 32, 32, 1), np.uint8)
+    labels = random.integers(0, 10, 200)
+    monkeypatch.setattr(classifier, "load_images", lambda *_: (noise, labels))
+    monkeypatch.setattr(classifier, "_CHECK", 5)
+    monkeypatch.setattr(classifier, "_PATIENCE", 20)
+    looks, test_on_batch = [], keras.Model.test_on_batch
+
+    def look(model, images, labels):  # ten images, one batch
+        looks.append((test_on_batch(model, images, labels)[0], images, labels))
+        return looks[-1][0], 0.0
+
+    monkeypatch.setattr(keras.Model, "test_on_batch", look)
+    network, _ = classifier._train(CONFIG)
+    losses = [loss for loss, *_ in looks]
+    best = int(np.argmin(losses))
+    assert len(losses) == best + 1 + 20 // 5 < 40
+    _, images, labels = looks[0]
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    assert float(loss(labels, network(images)[1])) == pytest.approx(losses[best])
+
+
 def test_a_set_without_labels_is_a_clear_line(tmp_path):
     from PIL import Image
 
