@@ -380,12 +380,13 @@ def test_film_sweep_and_neighbors(workdir, tmp_path):
     assert code == 0, stderr
     with Image.open(tmp_path / "film.gif") as film:
         assert film.size == (256, 256)
-    code, _, stderr = command(
+    code, stdout, stderr = command(
         "sample",
         workdir,
         *("--truncation=0,1", "--num_images=3", f"--output={tmp_path / 'sweep.png'}"),
     )
     assert code == 0, stderr
+    assert "from the top row: 0, 1" in stdout
     sweep = pixels(tmp_path / "sweep.png").reshape(2, 32, 3, 32)
     np.testing.assert_array_equal(sweep[0, :, 0], sweep[0, :, 1])  # no latent at all
     images = load_run(workdir).generate(3)[..., 0]

@@ -91,6 +91,8 @@ def run():
             picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
             picture.save(output / f"{i:06d}.png")
     print(f"{len(images)} images of step {trained.step}: {output}")
+    if len(truncations) > 1:
+        print(f"Truncations, from the top row: {', '.join(_TRUNCATION.value)}")
 
 
 def _parse_truncations(values):
