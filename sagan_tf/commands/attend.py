@@ -1,5 +1,6 @@
 """Shows where a run's attention looks: overlays, and a page to explore."""
 
+import dataclasses
 from pathlib import Path
 
 from absl import flags, logging
@@ -59,6 +60,10 @@ def _load_real(config):
     if not _NUM_REAL.value:
         return None
     try:
+        if config.split.isidentifier() and config.dataset not in ("digits", "folder"):
+            # The first ones: for some at random all of the set would be read.
+            first = f"{config.split}[:{_NUM_REAL.value}]"
+            config = dataclasses.replace(config, split=first)
         return load_images(config, _NUM_REAL.value, download=False)
     except UserError as error:  # a run may well be looked at where its data are not
         logging.warning("Without real images: %s. Give --num_real=0", error)

@@ -25,7 +25,8 @@ def run():
         raise UserError(
             f"--output takes FILE.gif or FILE.mp4. Received: {_OUTPUT.value}"
         )
-    grids = sorted(p for p in (workdir / "samples").glob("*.png") if p.stem.isdigit())
+    grids = (p for p in (workdir / "samples").glob("*.png") if p.stem.isdigit())
+    grids = sorted(grids, key=lambda path: int(path.stem))
     if len(grids) < 2:
         raise UserError(
             f"A film needs two grids or more in {workdir / 'samples'}, and there are "

@@ -24,6 +24,10 @@ def main(function):
             function()
         except UserError as error:
             fail(error)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            fail(f"{error.filename}: {error.strerror}")
         except KeyboardInterrupt:
             print("Stopped", file=sys.stderr)
             sys.exit(130)

@@ -38,6 +38,8 @@ def run():
         raise UserError(
             f"--neighbors={wanted} are too many: there are {len(real)} training images"
         )
+    if trained.config.horizontal_flip:  # then it has seen them mirrored too
+        real = np.concatenate([real, real[:, :, ::-1]])
     samples = trained.generate(max(count, _COMPARED), _SEED.value)
     places, distances = find_nearest(samples, real, wanted)
     white = np.full_like(samples[:1], 255)

@@ -55,6 +55,9 @@ def run():
     if len(truncations) > 1 and output.suffix != ".png":
         raise UserError("Several truncations make a grid: give --output=FILE.png")
 
+    if not output.suffix and output.is_dir() and any(output.iterdir()):
+        raise UserError(f"{output} is not empty: give a new folder")
+
     trained = open_run()
     model, seed = trained.model, _SEED.value
     labels = parse_labels(_LABELS.value, trained.config, _NUM_IMAGES.value)
@@ -100,7 +103,7 @@ def _parse_truncations(values):
         truncations = [float(value) for value in values]
     except ValueError:
         truncations = []
-    if not truncations:
+    if not truncations or not np.isfinite(truncations).all():
         raise UserError(
             f"--truncation takes numbers, such as 0.5,1. Received: {','.join(values)}"
         )

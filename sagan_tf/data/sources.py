@@ -139,14 +139,43 @@ def load_attributes(config, num_images=None):
     return attributes
 
 
-def list_files(data_dir):
-    """The image files of a folder, each as its path from there and its size in bytes.
+def describe_source(config):
+    """What tells the pictures and labels of a data set from those of another.
+
+    A folder is known by its files' names, sizes and times of change, and by its
+    classes; a set of TensorFlow Datasets by its version and by how many examples, and
+    bytes, there are.
+
+    Args:
+        config: `Config`.
+
+    Returns:
+        What JSON can hold.
 
     Raises:
-        UserError: if there are none.
+        UserError: if the set is not there.
     """
-    root, paths = _folder_paths(data_dir)
-    return [(p.relative_to(root).as_posix(), p.stat().st_size) for p in paths]
+    if config.dataset == "digits":
+        return "digits"
+    if config.dataset == "folder":
+        root, paths = _folder_paths(config.data_dir)
+        files = [
+            (path.relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns)
+            for path, stat in ((path, path.stat()) for path in paths)
+        ]
+        classes = config.num_classes and config.classes
+        return [classes or _folder_classes(root, paths), files]
+    builder = _tfds_builder(config.dataset, config.data_dir)
+    _prepare(builder, config.dataset, config.data_dir)
+    split = _find_split(builder, config.dataset, config.split)
+    return [str(builder.info.version), config.split, split.num_examples]
+
+
+def list_splits(config):
+    """Names of the data set's splits, as far as they are known; may be empty."""
+    if config.dataset in ("digits", "folder"):
+        return []
+    return list(_tfds_builder(config.dataset, config.data_dir).info.splits)
 
 
 def with_classes(config, download=True):
@@ -328,12 +357,7 @@ def _tfds(name, split, data_dir, download):
         _prepare(builder, name, data_dir)
     elif not builder.is_prepared():
         raise UserError(f"{name} is not in {data_dir or '~/tensorflow_datasets'}")
-    try:
-        count = builder.info.splits[split].num_examples  # "train[:1000]" as well
-    except (KeyError, ValueError):
-        raise UserError(
-            f"{name} has no split {split!r}, only {', '.join(builder.info.splits)}"
-        ) from None
+    count = _find_split(builder, name, split).num_examples
     wanted = {"image", "label"} if _has_label(builder.info.features) else {"image"}
     examples = builder.as_dataset(
         split=split,
@@ -356,6 +380,15 @@ def _tfds(name, split, data_dir, download):
                 )
 
     return count, pictures()
+
+
+def _find_split(builder, name, split):
+    try:
+        return builder.info.splits[split]  # "train[:1000]" as well
+    except (KeyError, ValueError):
+        raise UserError(
+            f"{name} has no split {split!r}, only {', '.join(builder.info.splits)}"
+        ) from None
 
 
 def _in_threads(function, items, chunk=64):

@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from sagan_tf.data.sources import list_files
+from sagan_tf.data.sources import describe_source
 
 
 def cache_dir():
@@ -15,16 +15,10 @@ def cache_dir():
 
 
 def describe_data(config):
-    """What decides which images a config's data set gives, as a dict for JSON.
-
-    A folder is known by its files' names and sizes.
-    """
-    names = ("dataset", "split", "image_size", "channels", "crop_size")
+    """What decides which images and labels a config's data set gives, for JSON."""
+    names = ("dataset", "image_size", "channels", "crop_size")
     described = {name: getattr(config, name) for name in names}
-    if config.dataset == "folder":
-        described["split"] = None
-        described["files"] = digest(list_files(config.data_dir))
-    return described
+    return {**described, "source": digest(describe_source(config))}
 
 
 def digest(value):

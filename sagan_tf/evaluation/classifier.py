@@ -73,6 +73,11 @@ def _train(config):
             "extractor: inception, or the path of a Keras model or SavedModel"
         )
     several = labels.ndim == 2  # attributes: each there or not
+    if not several and len(np.unique(labels)) < 2:
+        raise UserError(
+            f"{config.dataset} has one class, and a classifier tells nothing then. "
+            "Take another extractor: inception, or the path of a Keras model"
+        )
     random = np.random.default_rng(0)
     order = random.permutation(len(images))
     held_out, rest = np.split(order, [max(1, int(_HELD_OUT * len(order)))])

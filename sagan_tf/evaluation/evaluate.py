@@ -44,7 +44,7 @@ def evaluate(extractor, real, fake, metrics=("fid",), seed=0, show_progress=True
         real: `ImageSet`, the reference. Its features are kept in the cache.
         fake: `ImageSet`.
         metrics: Some of `METRICS`.
-        seed: Integer, of KID's subsets.
+        seed: Integer, of KID's subsets and of the order of images for IS.
         show_progress: Boolean, whether to show a bar.
 
     Returns:
@@ -73,8 +73,10 @@ def evaluate(extractor, real, fake, metrics=("fid",), seed=0, show_progress=True
         "extractor_sha256": extractor.digest,
         "resizer": extractor.resizer,
         "fake": fake.name,
+        "fake_sha256": fake_set.digest[:16],
         "num_fake": fake_set.gaussian.count,
         "real": real.name,
+        "real_sha256": real_set.digest[:16],
         "num_real": real_set.gaussian.count,
     }
     figures = {}
@@ -232,8 +234,11 @@ def _kid(real, fake, seed):
 
 
 def _inception_score(real, fake, seed):
-    mean, deviation = formulas.inception_score(fake.probabilities, _IS_SPLITS)
-    return {"is": mean, "is_std": deviation}, {"is_splits": _IS_SPLITS}
+    # Images that lie class by class would give each part a class of its own.
+    shuffled = np.random.default_rng(seed).permutation(fake.probabilities)
+    mean, deviation = formulas.inception_score(shuffled, _IS_SPLITS)
+    settings = {"is_splits": _IS_SPLITS, "is_seed": seed}
+    return {"is": mean, "is_std": deviation}, settings
 
 
 def _precision_recall(real, fake, seed):

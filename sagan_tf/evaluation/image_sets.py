@@ -1,13 +1,14 @@
 """The two sets of images that a figure compares: where they come from."""
 
 import dataclasses
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from sagan_tf.data.sources import load_images
+from sagan_tf.data.sources import list_splits, load_images
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation.cache import describe_data
 
@@ -42,8 +43,6 @@ def generated_images(model, step, num_images, seed=0, truncation=1.0, ema=True):
     """
 
     def load():
-        if not ema:
-            model.ema_generator.set_weights(model.generator.get_weights())
         latents = model.sample_latents(num_images, seed, truncation)
         labels = None
         if model.num_classes:
@@ -51,9 +50,16 @@ def generated_images(model, step, num_images, seed=0, truncation=1.0, ema=True):
         return num_images, labels, chunks(latents, labels)
 
     def chunks(latents, labels):
-        for start in range(0, num_images, CHUNK):
-            part = slice(start, start + CHUNK)
-            yield model.render(latents[part], None if labels is None else labels[part])
+        averaged = model.ema_generator.get_weights()
+        if not ema:  # what is rendered by the averaged one then is the raw one's
+            model.ema_generator.set_weights(model.generator.get_weights())
+        try:
+            for start in range(0, num_images, CHUNK):
+                part = slice(start, start + CHUNK)
+                own_labels = None if labels is None else labels[part]
+                yield model.render(latents[part], own_labels)
+        finally:
+            model.ema_generator.set_weights(averaged)
 
     network = "averaged generator" if ema else "raw generator"
     name = f"{network} at step {step}, seed {seed}, truncation {truncation:g}"
@@ -65,7 +71,7 @@ def find_images(place, config, num_images=None):
 
     Args:
         place: A split of the data set, `FILE.npz` with `images` as `sample` writes it,
-            or a folder of image files.
+            or a folder of image files. What could be both is the split.
         config: The run's `Config`.
         num_images: Positive integer; of a larger set only this many are taken.
 
@@ -74,7 +80,9 @@ def find_images(place, config, num_images=None):
             the run's size and channels.
     """
     path = Path(place)
-    if path.suffix == ".npz" or path.is_dir():
+    # A folder that has the name of a split is given as ./train.
+    is_split = place == config.split or place in list_splits(config)
+    if not is_split and (path.suffix == ".npz" or path.is_dir()):
         if not path.exists():
             raise UserError(f"There is no file {place}")
         load_all = _load_folder if path.is_dir() else _load_file
@@ -83,7 +91,7 @@ def find_images(place, config, num_images=None):
         )
     if config.dataset not in ("digits", "folder"):
         name = f"{config.dataset} {place}"
-    elif place == config.split:
+    elif is_split:
         name = config.data_dir if config.dataset == "folder" else config.dataset
     else:
         raise UserError(
@@ -92,8 +100,9 @@ def find_images(place, config, num_images=None):
         )
     # Which images are taken is the figure's choice, and not the run's.
     config = dataclasses.replace(config, split=place, seed=0)
+    crop = f", crop of {config.crop_size} px" if config.crop_size else ""
     return ImageSet(
-        name,
+        f"{name}{crop}, at {config.image_size} px",
         {**describe_data(config), "num_images": num_images},
         lambda: _in_chunks(*load_images(config, num_images)),
     )
@@ -109,18 +118,29 @@ def _in_chunks(images, labels):
 def _load_file(path, config, num_images):
     try:
         with np.load(path) as arrays:
-            images = arrays["images"][:num_images]
-            labels = arrays["labels"][:num_images] if "labels" in arrays else None
-    except (OSError, ValueError, KeyError) as error:
+            images = arrays["images"]
+            labels = arrays["labels"] if "labels" in arrays else None
+    # An .npz is a zip of pickles at worst, and NumPy lets all their errors through.
+    except (
+        *(OSError, EOFError, TypeError, ValueError, KeyError),
+        zipfile.BadZipFile,
+    ) as error:
         raise UserError(f"{path} has no array 'images' to read ({error})") from None
     expected = (config.image_size, config.image_size, config.channels)
-    if images.shape[1:] != expected or images.dtype != np.uint8 or not len(images):
+    if images.shape[1:] != expected or images.dtype != np.uint8 or not images.size:
         raise UserError(
             f"{path} must hold images like the run's, uint8 [N, {expected[0]}, "
             f"{expected[1]}, {expected[2]}]. Received: {images.dtype} "
             f"{list(images.shape)}"
         )
-    return images, labels
+    if labels is not None and (
+        labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer)
+    ):
+        raise UserError(
+            f"{path} must hold an integer label for each of its {len(images)} images. "
+            f"Received: {labels.dtype} {list(labels.shape)}"
+        )
+    return images[:num_images], None if labels is None else labels[:num_images]
 
 
 def _load_folder(path, config, num_images):

@@ -90,8 +90,8 @@ def inception_score(probabilities, splits=10):
 def precision_recall(real, fake, neighbors=3):
     """Precision: the share of fakes within the reals' manifold; recall: the reverse.
 
-    A set's manifold is the union of balls around its features, each of which reaches
-    to its `neighbors`-th nearest of the same set.
+    A set's manifold is the union of open balls around its features, each of which
+    reaches to its `neighbors`-th nearest of the same set.
 
     Args:
         real: Features `[N, features]`.

@@ -129,8 +129,17 @@ class SelfAttention(keras.layers.Layer):
             autocast=False,
         )
 
-    def call(self, inputs, return_attention_scores=False, training=False):
-        self._check_input_shape(inputs.shape)
+    def attend(self, inputs, training=False):
+        """What is looked at, before gamma: `o` of the paper's equation 2.
+
+        Args:
+            inputs: Feature map `[batch, height, width, channels]` in the compute dtype.
+            training: Boolean, as in the call.
+
+        Returns:
+            `o`, of the shape and dtype of the inputs, and the scores, float32
+            `[batch, N, M]`.
+        """
         query = self._flatten(self._apply(self.query, inputs, training))
         key = self._flatten(self._pool(self._apply(self.key, inputs, training)))
         value = self._flatten(self._pool(self._apply(self.value, inputs, training)))
@@ -144,7 +153,11 @@ class SelfAttention(keras.layers.Layer):
         attended = ops.reshape(attended, (*ops.shape(inputs)[:-1], attended.shape[-1]))
         if self.output_projection is not None:
             attended = self._apply(self.output_projection, attended, training)
+        return attended, scores
 
+    def call(self, inputs, return_attention_scores=False, training=False):
+        self._check_input_shape(inputs.shape)
+        attended, scores = self.attend(inputs, training)
         # In float32, so that neither gamma nor its gradient, a sum over the whole
         # batch, is rounded.
         outputs = self.gamma * ops.cast(attended, "float32") + ops.cast(

@@ -155,18 +155,14 @@ class Evaluation(StepCallback):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        name = self._config.evaluation_metric
-        self._file, self._writer = _reopen_log(
-            self._path, ["step", name, "protocol"], self._step
-        )
+        columns = ["step", "metric", "figure", "protocol"]
+        self._file, self._writer = _reopen_log(self._path, columns, self._step)
         with open(self._path, newline="") as file:
-            figures = {
-                int(row["step"]): float(row[name]) for row in csv.DictReader(file)
-            }
-        self._best = min(figures.values(), default=math.inf)
+            self._rows = list(csv.DictReader(file))
         self._board = _open_board(self._path.parent)
         # At once, and not hours later, it shows if the figure cannot be computed.
-        if self._step not in figures:
+        known = {(row["step"], row["metric"]) for row in self._rows}
+        if (str(self._step), self._config.evaluation_metric) not in known:
             self._evaluate(self._step)
 
     def on_step(self, step, logs):
@@ -182,15 +178,30 @@ class Evaluation(StepCallback):
             self._extractor, self._real, fake, [name], show_progress=False
         )
         figure = figures[name]
-        row = {"step": step, name: f"{figure:.6g}", "protocol": json.dumps(protocol)}
+        row = {
+            "step": step,
+            "metric": name,
+            "figure": f"{figure:.6g}",
+            "protocol": json.dumps(
+                # All but what the step says.
+                {k: v for k, v in protocol.items() if not k.startswith("fake")}
+            ),
+        }
+        # Figures of other protocols are no measure of this one.
+        before = [
+            float(other["figure"])
+            for other in self._rows
+            if all(other[k] == row[k] for k in ("metric", "protocol"))
+        ]
+        best = figure < min(before, default=math.inf)
+        # Before its row, which says that it is there.
+        if best:
+            self._checkpoints.save_best()
+        self._rows.append(row)
         self._writer.writerow(row)
         self._file.flush()
         _write_to_board(self._board, step, figures)
-        best = figure < self._best
         tqdm.write(f"Step {step}: {name} {figure:.4g}{', the best' if best else ''}")
-        if best:
-            self._best = figure
-            self._checkpoints.save_best()
 
     def on_train_end(self, logs=None):
         self._file.close()

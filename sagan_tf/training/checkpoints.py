@@ -70,6 +70,9 @@ class Checkpoints:
             UserError: if a weight is no longer a finite number.
         """
         step = int(self._model.step.numpy())
+        # A step that comes again has the same weights, and need not be written again.
+        if (self._best.latest_checkpoint or "").endswith(f"step-{step}"):
+            return
         self._check_finite(step)
         self._best.save(checkpoint_number=step)
 

@@ -52,17 +52,20 @@ def trace_attention(network, inputs, labels=None):
         x, _ = apply_stack(network.stack[start:place], x, False, labels)
         outputs, scores = layer(x, return_attention_scores=True)
         height, width = x.shape[1:3]
-        before, after = (np.asarray(t, np.float64) for t in (x, outputs))
-        axes = (1, 2, 3)
+        # Not outputs less x, which half precision would round away.
+        attended, _ = layer.attend(x)
+        added, given = (
+            np.sqrt((np.asarray(t, np.float64) ** 2).sum(axis=(1, 2, 3)))
+            for t in (attended, x)
+        )
+        added *= abs(float(layer.gamma))
         traced.append(
             AttentionMaps(
                 name=layer.name,
                 queries=(height, width),
                 keys=(height // layer.pool_size, width // layer.pool_size),
                 scores=np.asarray(scores),
-                effect=np.sqrt(
-                    ((after - before) ** 2).sum(axes) / (before**2).sum(axes)
-                ),
+                effect=added / np.where(given > 0, given, 1),
             )
         )
         x, start = outputs, place + 1
@@ -144,7 +147,7 @@ def overlay_scores(image, scores, keys, color=COLORS[0]):
         uint8 `[size, size, 3]`; full light where the score is the query's highest,
         none where it is 0.
     """
-    light = spread_scores(scores, keys, len(image)) / scores.max()
+    light = spread_scores(scores, keys, len(image)) / (scores.max() or 1)
     light = light[..., None]
     grey = _to_rgb(image).mean(axis=-1, keepdims=True)
     rgb = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)])

@@ -47,7 +47,8 @@ def write_attention_page(path, title, sets):
         resources.files(__package__).joinpath("attention.html").read_text("utf-8")
     )
     # Within <script>, "</" would end it.
-    text = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    text = text.replace("</", "<\\/")
     page = template.replace("{{title}}", html.escape(title)).replace("{{data}}", text)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
@@ -56,7 +57,8 @@ def write_attention_page(path, title, sets):
 def _pack_scores(scores):
     """Each query's scores as bytes, 255 for its highest, and what that one is."""
     peaks = scores.max(axis=1)
-    rounded = np.uint8(np.round(255 * scores / peaks[:, None]))
+    # Attention normalized over its queries can leave one with nothing to look at.
+    rounded = np.uint8(np.round(255 * scores / np.where(peaks > 0, peaks, 1)[:, None]))
     # Without the time of day, so that the same run gives the same file.
     packed = gzip.compress(rounded.tobytes(), mtime=0)
     return {

@@ -41,7 +41,11 @@ def _go_straight(start, end, fraction):
 
 def _turn(start, end, fraction):
     lengths = [np.linalg.norm(x, axis=-1, keepdims=True) for x in (start, end)]
-    first, last = start / lengths[0], end / lengths[1]
+    # What has no length has no direction either, and none to turn from.
+    first, last = (
+        x / np.where(length > 0, length, 1)
+        for x, length in zip((start, end), lengths, strict=True)
+    )
     angle = np.arccos(np.clip((first * last).sum(-1, keepdims=True), -1, 1))
     # Between opposite directions there is no one way, between equal ones no turn.
     sine = np.where(np.sin(angle) > 1e-6, np.sin(angle), 1)

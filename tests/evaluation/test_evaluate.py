@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import json
 
 import numpy as np
@@ -10,12 +11,15 @@ from sagan_tf.evaluation import (
     check_metrics,
     evaluate,
     find_images,
+    generated_images,
     save_figures,
 )
 from sagan_tf.evaluation.extractors import Extractor
 from sagan_tf.evaluation.image_sets import ImageSet
 from sagan_tf.evaluation.metrics import frechet_distance, kernel_distance
 from sagan_tf.evaluation.statistics import Gaussian
+from sagan_tf.models.builders import build_sagan
+from sagan_tf.models.sagan import to_uint8
 
 CONFIG = Config(dataset="digits", image_size=32, channels=1)
 METRICS = ("fid", "kid", "is", "precision_recall", "density_coverage", "intra_fid")
@@ -82,6 +86,10 @@ def test_figures_are_those_of_the_features():
         *("fid", "kid", "kid_std", "is", "is_std", "precision", "recall"),
         *("density", "coverage", "intra_fid"),
     }
+    hashed = [protocol.pop(f"{name}_sha256") for name in ("real", "fake")]
+    assert hashed == [
+        hashlib.sha256(x.tobytes()).hexdigest()[:16] for x in (real, fake)
+    ]
     assert protocol == {
         "extractor": "averages",
         "extractor_sha256": "0123",
@@ -94,6 +102,7 @@ def test_figures_are_those_of_the_features():
         "kid_subset_size": 400,  # all that there are
         "kid_seed": 4,
         "is_splits": 10,
+        "is_seed": 4,
         "precision_recall_neighbors": 3,
         "density_coverage_neighbors": 5,
     }
@@ -126,10 +135,25 @@ def test_real_features_are_computed_once(monkeypatch):
     # Single features were not kept; another extractor's or data's are not these.
     evaluate(extractor, real, fake, ["fid", "kid"])
     assert len(seen) == calls + 3 + 6
-    evaluate(extractor._replace(digest="other"), real, fake, ["fid"])
-    assert len(seen) == calls + 3 + 6 + 6
+    for number, other in enumerate(({"digest": "other"}, {"resizer": "other"})):
+        evaluate(extractor._replace(**other), real, fake, ["fid"])
+        assert len(seen) == calls + 3 + 6 + 6 * (number + 1)
     evaluate(extractor, find_images("train", CONFIG, 301), fake, ["fid"])
-    assert len(seen) == calls + 3 + 6 + 6 + 7
+    assert len(seen) == calls + 3 + 6 + 12 + 7
+
+
+def test_the_order_of_images_is_nothing_to_the_inception_score():
+    classes = np.repeat(np.arange(4), 100)  # as in a folder of class folders
+    array = np.zeros((400, 32, 32, 1), np.uint8)
+    for number, label in enumerate(classes):
+        array[number, 8:16, 8 * label : 8 * label + 8] = 255
+    real = image_set(images(0))
+    (in_order, _), (mixed, _) = (
+        evaluate(average_extractor(), real, image_set(array[order]), ["is"])
+        for order in (slice(None), np.random.default_rng(1).permutation(400))
+    )
+    assert in_order["is"] == pytest.approx(mixed["is"], rel=0.05)
+    assert in_order["is"] > 3.5
 
 
 def test_two_times_the_same_images_are_refused():
@@ -208,7 +232,10 @@ def test_unknown_metrics_are_a_clear_line():
         ({"images": images(0)[:, :28, :28]}, r"\[N, 32, 32, 1\]. Received.*28, 28, 1"),
         ({"images": np.float32(images(0))}, "Received: float32"),
         ({"images": images(0)[:0]}, r"\[0, 32, 32, 1\]"),
+        ({"images": np.uint8(3)}, r"Received: uint8 \[\]"),
         ({"pictures": images(0)}, "no array 'images'"),
+        ({"images": images(0), "labels": np.arange(7)}, "label for each of its 400"),
+        ({"images": images(0), "labels": np.ones(400)}, r"Received: float64 \[400\]"),
     ],
 )
 def test_a_wrong_file_is_a_clear_line(arrays, message, tmp_path):
@@ -223,9 +250,93 @@ def test_no_file_and_no_such_split_are_a_clear_line(tmp_path):
         find_images(str(tmp_path / "none.npz"), CONFIG)
     with pytest.raises(UserError, match="digits has no splits"):
         find_images("test", CONFIG)
-    (tmp_path / "text.npz").write_text("text")
-    with pytest.raises(UserError, match="no array 'images' to read"):
-        find_images(str(tmp_path / "text.npz"), CONFIG).load()
+
+
+def test_a_damaged_file_is_a_clear_line(tmp_path):
+    path = tmp_path / "samples.npz"
+    np.savez(path, images=images(0, 5))
+    whole = path.read_bytes()
+    np.save(tmp_path / "array.npy", images(0, 5))
+    array = (tmp_path / "array.npy").read_bytes()
+    for damaged in (b"text", b"", whole[: len(whole) // 2], whole[:-30], array):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match="no array 'images' to read"):
+            find_images(str(path), CONFIG).load()
+
+
+def test_a_split_is_not_taken_for_a_folder_of_its_name(tmp_path, monkeypatch):
+    from PIL import Image
+
+    (tmp_path / "train").mkdir()
+    Image.new("L", (32, 32)).save(tmp_path / "train" / "black.png")
+    monkeypatch.chdir(tmp_path)
+    assert find_images("train", CONFIG, 10).load()[0] == 10
+    assert find_images("./train", CONFIG, 10).load()[0] == 1
+
+
+def test_other_data_are_known_as_others(tmp_path):
+    from PIL import Image
+
+    def known_by(**settings):
+        config = Config(
+            dataset="folder",
+            data_dir=str(tmp_path),
+            architecture="resnet",
+            image_size=32,
+            **settings,
+        )
+        return find_images("train", config).known_by
+
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.new("L", (32, 32)).save(tmp_path / name / "1.bmp")
+    plain = known_by()
+    named = {"conditional": True, "classes": ("a", "b")}
+    assert known_by() == plain == known_by(**named)
+    named["classes"] = ("b", "a")  # the labels are others
+    assert known_by(**named) != plain
+    Image.new("L", (32, 32), 7).save(tmp_path / "b" / "1.bmp")  # of the same size
+    assert known_by() != plain
+    assert known_by(crop_size=16) != known_by()
+
+
+def generated(model, **settings):
+    _, labels, chunks = generated_images(model, 5, 6, **settings).load()
+    return np.concatenate(list(chunks)), labels
+
+
+def test_generated_images_are_of_the_seed_truncation_and_generator_asked_for():
+    model = build_sagan(
+        dataclasses.replace(
+            CONFIG,
+            architecture="resnet",
+            conditional=True,
+            classes=("a", "b"),
+            width=4,
+            generator_attention_resolutions=(8,),
+            discriminator_attention_resolutions=(8,),
+        )
+    )
+    for variable in model.generator.trainable_variables:
+        variable.assign(variable + 0.1)
+    array, labels = generated(model, seed=3, truncation=0.5)
+    np.testing.assert_array_equal(labels, model.sample_labels(6, 3))
+    np.testing.assert_array_equal(array, model.generate(6, seed=3, truncation=0.5))
+    assert (array != generated(model, seed=3)[0]).any()
+    assert (array != generated(model, seed=4, truncation=0.5)[0]).any()
+
+    averaged = model.ema_generator.get_weights()
+    raw, _ = generated(model, seed=3, truncation=0.5, ema=False)
+    latents = model.sample_latents(6, 3, 0.5)
+    expected = to_uint8(model.generator(latents, labels, training=False))
+    assert np.abs(raw.astype(int) - expected).max() <= 1
+    assert np.abs(array.astype(int) - expected).max() > 3
+    # The average is as it was.
+    for before, after in zip(averaged, model.ema_generator.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert generated_images(model, 5, 6, 3, 0.5, ema=False).name == (
+        "raw generator at step 5, seed 3, truncation 0.5"
+    )
 
 
 def test_files_and_folders_hold_what_sample_wrote(tmp_path):

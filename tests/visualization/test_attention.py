@@ -108,6 +108,30 @@ def test_the_effect_is_the_norm_of_what_is_added():
     assert (trace_attention(network, *inputs)[0].effect == 0).all()
 
 
+def test_small_effects_are_not_rounded_away_in_half_precision():
+    effects = []
+    for policy in ("float32", "mixed_bfloat16"):
+        keras.utils.set_random_seed(0)
+        keras.config.set_dtype_policy(policy)
+        try:
+            network = build(DCGANDiscriminator(32, 3, 8), (None, 32, 32, 3))
+        finally:
+            keras.config.set_dtype_policy("float32")
+        for layer in network.stack:
+            if isinstance(layer, SelfAttention):
+                layer.gamma.assign(1e-4)
+        effects.append([m.effect for m in trace_attention(network, images(32, 3))])
+    np.testing.assert_allclose(effects[1], effects[0], rtol=0.02)
+
+
+def test_an_input_of_nothing_has_no_effect():
+    network = LooksAtOnePlace(1)
+    (maps,) = trace_attention(network, np.zeros((1, 32, 32, 1), "float32"))
+    assert (maps.effect == 0).all()
+    dark = overlay_scores(np.full((4, 4, 1), 100, np.uint8), np.zeros(4), (2, 2))
+    np.testing.assert_array_equal(dark, 35)
+
+
 class LooksAtOnePlace:
     """A network of one block, all of whose positions look where its input is bright."""
 
@@ -171,6 +195,7 @@ def test_points_are_well_apart_and_on_what_stands_out():
 
 def test_a_sheet_has_a_row_an_image_and_a_map_a_point(tmp_path):
     scores = np.full((2, 64, 16), 1 / 16, "float32")
+    scores[1] = np.eye(16)[5]  # the second image's all look at one square
     maps = AttentionMaps("a", (8, 8), (4, 4), scores, np.ones(2))
     pictures = np.full((2, 32, 32, 1), 200, np.uint8)
     path = tmp_path / "new" / "sheet.png"
@@ -187,3 +212,8 @@ def test_a_sheet_has_a_row_an_image_and_a_map_a_point(tmp_path):
     # Attention that is even lights all of the map alike.
     lit = sheet[22 + 60 : 22 + 100, 132 + 60 : 132 + 100].reshape(-1, 3)
     assert len(np.unique(lit, axis=0)) == 1 and lit[0, 0] > lit[0, 2]
+    # Row 1, column 1 of 4x4, 32 pixels each.
+    second = sheet[22 + 132 : 22 + 264, 132:264].astype(int)
+    bright = second[32:64, 32:64]
+    assert (bright[..., 0] > bright[..., 2]).all()
+    np.testing.assert_array_equal(second[70:100, 70:120], 70)

@@ -16,24 +16,25 @@ pytestmark = pytest.mark.skipif(
     reason="needs Chromium: apt-get install chromium chromium-driver",
 )
 SIZE = 32
-GREY = 0.35 * 100  # of the dimmed image where there is no light
+GREYS = (100, 160)  # of the two images
 
 
-def one_place(queries, keys, shift):
+def one_place(queries, keys, shift, effect):
     """Maps in which query n looks at key n + shift, and at nothing else."""
     n, m = np.prod(queries), np.prod(keys)
     scores = np.zeros((1, n, m), "float32")
     scores[0, np.arange(n), (np.arange(n) * m // n + shift) % m] = 1
-    return AttentionMaps("a", queries, keys, scores, np.array([0.25]))
+    return AttentionMaps("a", queries, keys, scores, np.array([effect]))
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    images = np.full((2, SIZE, SIZE, 3), 100, np.uint8)
+    images = np.stack([np.full((SIZE, SIZE, 3), grey, np.uint8) for grey in GREYS])
     path = tmp_path_factory.mktemp("page") / "attention.html"
-    full, pooled = one_place((8, 8), (8, 8), 3), one_place((4, 4), (2, 2), 1)
+    full = one_place((8, 8), (8, 8), 3, 0.125)
+    pooled = one_place((4, 4), (2, 2), 1, 0.25)
     generated = [("Generator 8×8", full), ("Discriminator 4×4", pooled)]
-    real = [("Discriminator 4×4", one_place((4, 4), (2, 2), 2))]
+    real = [("Discriminator 4×4", one_place((4, 4), (2, 2), 2, 0.5))]
     write_attention_page(
         path,
         "a </script> title",
@@ -71,17 +72,21 @@ def wait(driver, condition):
     WebDriverWait(driver, 10).until(lambda d: d.execute_script(f"return {condition}"))
 
 
-def click(driver, x, y):
-    """Clicks the middle of a pixel of the image."""
+def point(driver, x, y):
+    """To move over the middle of a pixel of the image."""
     from selenium.webdriver.common.action_chains import ActionChains
 
     canvas = driver.find_element("id", "image")
     width, height = canvas.size["width"], canvas.size["height"]
-    ActionChains(driver).move_to_element_with_offset(
+    return ActionChains(driver).move_to_element_with_offset(
         canvas,
         round((x + 0.5) * width / SIZE - width / 2),
         round((y + 0.5) * height / SIZE - height / 2),
-    ).click().perform()
+    )
+
+
+def click(driver, x, y):
+    point(driver, x, y).click().perform()
 
 
 def read_map(driver):
@@ -102,16 +107,23 @@ def read_map(driver):
     return np.array(drawn).reshape(SIZE, SIZE, 3)
 
 
-def assert_lit(driver, rows, columns):
+def assert_lit(driver, rows, columns, grey=GREYS[0]):
     """Exactly these pixels are in amber light, and all others dim and grey."""
     drawn = read_map(driver)
     lit = np.zeros((SIZE, SIZE), bool)
     lit[rows, columns] = True
-    amber = 0.45 * 100 + 0.55 * np.array([0xFF, 0xB0, 0])
+    amber = 0.45 * grey + 0.55 * np.array([0xFF, 0xB0, 0])
     np.testing.assert_allclose(
         drawn[lit], np.broadcast_to(amber, (lit.sum(), 3)), atol=2
     )
-    np.testing.assert_allclose(drawn[~lit], GREY, atol=2)
+    np.testing.assert_allclose(drawn[~lit], 0.35 * grey, atol=2)
+
+
+def effects(driver):
+    return driver.execute_script(
+        """return [...document.querySelectorAll("#effects tr")].map(
+            row => [...row.children].map(cell => cell.textContent))"""
+    )
 
 
 def status(driver):
@@ -125,7 +137,21 @@ def test_a_click_shows_where_the_pixel_looks(driver):
     assert "column 6 of 8×8 places" in status(driver)
     click(driver, 31, 31)  # the last one looks at key 66 - 64
     assert_lit(driver, slice(0, 4), slice(8, 12))
-    assert "100%" in driver.find_element("id", "scale").text
+    scale = driver.find_element("id", "scale").text
+    assert scale == "Full light: 100% of its attention, 64.0 times an even share"
+
+
+def test_pointing_shows_where_a_pixel_looks_until_one_goes_elsewhere(driver):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    click(driver, 9, 22)
+    kept = status(driver)
+    point(driver, 31, 31).perform()
+    assert status(driver).startswith("Row 8, column 8 of 8×8")
+    assert_lit(driver, slice(0, 4), slice(8, 12))
+    ActionChains(driver).move_to_element(driver.find_element("id", "status")).perform()
+    assert status(driver) == kept
+    assert_lit(driver, slice(20, 24), slice(20, 24))
 
 
 def test_pooled_keys_light_the_square_they_stand_for(driver):
@@ -155,7 +181,7 @@ def test_the_keyboard_moves_place_image_and_block(driver):
     press("n")
     wait(driver, "scores !== null && state.image === 1")
     assert driver.find_element("id", "caption").text == "Real 1, cat & dog"
-    assert_lit(driver, slice(16, 32), slice(16, 32))
+    assert_lit(driver, slice(16, 32), slice(16, 32), GREYS[1])
     press("p")
     wait(driver, "scores !== null && state.image === 0")
 
@@ -167,22 +193,32 @@ def test_a_real_image_has_the_discriminators_blocks_alone(driver):
         "return [...document.querySelectorAll('#blocks input')].map(i => !i.disabled)"
     )
     assert enabled == [False, True]
-    assert "25%" in driver.find_element("id", "effects").text
-    assert "Generator" not in driver.find_element("id", "effects").text
+    assert effects(driver) == [["Discriminator 4×4", "50%"]]
+
+
+def test_effects_are_the_images_own(driver):
+    assert effects(driver) == [["Generator 8×8", "13%"], ["Discriminator 4×4", "25%"]]
 
 
 def test_it_fits_a_phone(driver):
     driver.set_window_size(390, 800)
     try:
-        width, canvases = driver.execute_script(
-            """return [document.documentElement.scrollWidth - innerWidth,
+        width, canvases, white = driver.execute_script(
+            """step(0, 1);  // drawn at this size
+            const c = document.getElementById("image");
+            const context = c.getContext("2d");
+            const row = context.getImageData(0, c.height * 9 / 16, c.width, 1);
+            return [document.documentElement.scrollWidth - innerWidth,
                 [...document.querySelectorAll("canvas")].map(c =>
-                    c.getBoundingClientRect().width)]"""
+                    c.getBoundingClientRect().width),
+                row.data.filter((x, i) => i % 4 === 0 && x > 200).length
+                    * c.clientWidth / c.width]"""
         )
     finally:
         driver.set_window_size(1000, 900)
     assert width <= 0
     assert min(canvases) > 150
+    assert white == pytest.approx(6, abs=1)  # the outline's sides, three pixels each
 
 
 def test_nothing_is_asked_of_a_network(driver, page):
