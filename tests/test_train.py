@@ -15,6 +15,7 @@ import tensorflow as tf
 from PIL import Image
 
 from sagan_tf import load_run
+from sagan_tf.data import load_images
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = (
@@ -375,11 +376,27 @@ def test_interpolates_between_latents_and_between_classes(conditional, tmp_path)
         assert film.n_frames == 4 * 2
 
 
-def test_film_sweep_and_neighbors(workdir, tmp_path):
-    code, _, stderr = command("film", workdir, f"--output={tmp_path / 'film.gif'}")
+def test_a_film_is_in_the_order_of_the_steps(tmp_path):
+    (tmp_path / "samples").mkdir()
+    for grey, step in ((10, "000500"), (60, "999500"), (120, "1000000")):
+        picture = Image.new("L", (64, 64), grey)
+        picture.save(tmp_path / "samples" / f"{step}.png")
+    code, stdout, stderr = command(
+        "film", tmp_path, "--fps=2", f"--output={tmp_path / 'film.gif'}"
+    )
     assert code == 0, stderr
+    assert "3 grids, steps 500 to 1000000" in stdout
     with Image.open(tmp_path / "film.gif") as film:
         assert film.size == (256, 256)
+        greys = []
+        for number in range(film.n_frames):
+            film.seek(number)
+            greys.append(film.convert("L").getpixel((0, 0)))
+        # Equal frames are one, that stays for longer.
+        assert greys == [10, 60, 120] and film.info["duration"] == 1500
+
+
+def test_sweep_and_neighbors(workdir, tmp_path):
     code, stdout, stderr = command(
         "sample",
         workdir,
@@ -395,8 +412,67 @@ def test_film_sweep_and_neighbors(workdir, tmp_path):
         "neighbors", workdir, "--num_images=2", f"--output={tmp_path / 'near.png'}"
     )
     assert code == 0, stderr
-    assert pixels(tmp_path / "near.png").shape == (64, 9 * 32)
+    grid = pixels(tmp_path / "near.png").reshape(2, 32, 9, 32).swapaxes(1, 2)
+    samples = load_run(workdir).generate(2)[..., 0]
+    real, _ = load_images(load_run(workdir).config)
+    for row, sample in zip(grid, samples, strict=True):
+        np.testing.assert_array_equal(row[0], sample)
+        difference = real[..., 0].astype(float) - sample
+        nearest = np.argsort((difference**2).sum(axis=(1, 2)))[:7]
+        np.testing.assert_array_equal(row[2:], real[nearest, ..., 0])
     assert "of another training image" in stdout
+
+
+def test_the_figures_of_a_killed_run_go_on_and_the_best_can_be_taken(workdir, tmp_path):
+    import keras
+
+    inputs = keras.Input((32, 32, 1))
+    means = keras.layers.Flatten()(keras.layers.AveragePooling2D(8)(inputs))
+    keras.Model(inputs, means).save(tmp_path / "means.keras")
+    run = tmp_path / "run"
+    settings = (
+        *("train.py", f"--workdir={run}", *TINY, "--evaluation_interval=3"),
+        *("--evaluation_images=50", f"--evaluation_extractor={tmp_path}/means.keras"),
+    )
+    process = start(*settings)
+    deadline = time.monotonic() + 120
+    while not (run / "checkpoints" / "step-6.index").exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.001)
+    process.kill()
+    process.communicate()
+    code, stdout, stderr = call(*settings)
+    assert code == 0, stderr
+    assert "Going on from step" in stdout
+    # Neither evaluation nor the kill has touched the training.
+    assert_same_state(workdir, run)
+    with open(run / "logs" / "evaluation.csv", newline="") as file:
+        figures = {
+            int(row["step"]): float(row["figure"]) for row in csv.DictReader(file)
+        }
+    assert list(figures) == [0, 3, 6, 9, 12]
+    best = load_run(run, best=True)
+    assert best.step == min(figures, key=figures.get)
+    code, _, stderr = command(
+        "sample", run, "--best", "--num_images=3", f"--output={tmp_path / 'best.npz'}"
+    )
+    assert code == 0, stderr
+    images = np.load(tmp_path / "best.npz")["images"]
+    np.testing.assert_array_equal(images, best.generate(3))
+
+
+def test_an_output_that_cannot_be_is_a_clear_line(workdir, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "000000.png").touch()
+    for arguments, message in (
+        (["sample", workdir, f"--output={tmp_path / 'file'}"], "File exists"),
+        (["sample", workdir, f"--output={tmp_path}/file/x.png"], "/file: File exists"),
+        (["sample", workdir, f"--output={tmp_path / 'folder'}"], "is not empty"),
+        (["sample", workdir, "--truncation=nan"], "--truncation takes numbers"),
+    ):
+        code, _, stderr = command(*arguments)
+        assert code == 1 and message in stderr and "Traceback" not in stderr
 
 
 def test_evaluate_keeps_figures_with_their_protocol(conditional, tmp_path, monkeypatch):
@@ -427,6 +503,15 @@ def test_evaluate_keeps_figures_with_their_protocol(conditional, tmp_path, monke
     assert code == 0, stderr
     (again,) = json.loads((conditional / "evaluation" / "samples.json").read_text())
     assert again["figures"] == pytest.approx(record["figures"], rel=1e-9)
+
+    code, _, stderr = command(
+        "evaluate", conditional, *settings, "--seed=3", "--truncation=0.5", "--noema"
+    )
+    assert code == 0, stderr
+    *_, other = json.loads((conditional / "evaluation" / "000006.json").read_text())
+    fake = "raw generator at step 6, seed 3, truncation 0.5"
+    assert other["protocol"]["fake"] == fake
+    assert other["protocol"]["kid_seed"] == 3
 
     reference = f"--reference={tmp_path / 'samples.npz'}"
     for arguments, message in (

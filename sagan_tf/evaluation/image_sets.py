@@ -117,7 +117,7 @@ def _in_chunks(images, labels):
 
 def _load_file(path, config, num_images):
     try:
-        with np.load(path) as arrays:
+        with open(path, "rb") as file, np.load(file) as arrays:
             images = arrays["images"]
             labels = arrays["labels"] if "labels" in arrays else None
     # An .npz is a zip of pickles at worst, and NumPy lets all their errors through.

@@ -215,7 +215,7 @@ def test_an_extractor_without_classes_is_a_clear_line_at_once():
 def test_what_is_cached_is_checked_too():
     real = find_images("train", CONFIG, 5)
     evaluate(average_extractor(), real, image_set(images(1, 5)), ["kid"])
-    with pytest.raises(UserError, match="needs 6 images or more. digits: 5"):
+    with pytest.raises(UserError, match="6 images or more. digits, at 32 px: 5"):
         evaluate(average_extractor(), real, image_set(images(1)), ["density_coverage"])
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import http.server
 import tarfile
@@ -77,19 +78,33 @@ def test_the_classifier_does_not_learn_by_heart(monkeypatch):
     monkeypatch.setattr(classifier, "_CHECK", 5)
     monkeypatch.setattr(classifier, "_PATIENCE", 20)
     looks, test_on_batch = [], keras.Model.test_on_batch
+    learned, train_on_batch = [], keras.Model.train_on_batch
 
     def look(model, images, labels):  # ten images, one batch
-        looks.append((test_on_batch(model, images, labels)[0], images, labels))
-        return looks[-1][0], 0.0
+        loss, right = test_on_batch(model, images, labels)
+        looks.append((loss, right, images, labels))
+        return loss, right
+
+    def learn(model, images, labels):
+        learned.append(images)
+        return train_on_batch(model, images, labels)
 
     monkeypatch.setattr(keras.Model, "test_on_batch", look)
-    network, _ = classifier._train(CONFIG)
+    monkeypatch.setattr(keras.Model, "train_on_batch", learn)
+    network, card = classifier._train(CONFIG)
     losses = [loss for loss, *_ in looks]
     best = int(np.argmin(losses))
     assert len(losses) == best + 1 + 20 // 5 < 40
-    _, images, labels = looks[0]
+    _, right, images, labels = looks[best]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     assert float(loss(labels, network(images)[1])) == pytest.approx(losses[best])
+    assert card == {"accuracy": right, "classes": True}
+    told = np.argmax(network(images)[1], axis=1)
+    assert right == pytest.approx((told == labels).mean())
+    # It never saw them.
+    held_out = {np.asarray(image).tobytes() for image in images}
+    seen = {np.asarray(image).tobytes() for image in np.concatenate(learned)}
+    assert not held_out & seen
 
 
 def test_a_set_without_labels_is_a_clear_line(tmp_path):
@@ -102,11 +117,62 @@ def test_a_set_without_labels_is_a_clear_line(tmp_path):
         load_extractor("classifier", config)
 
 
+def test_a_set_of_one_class_is_a_clear_line(monkeypatch):
+    monkeypatch.setattr(
+        classifier, "load_images", lambda *_: (images(), np.zeros(7, np.int32))
+    )
+    with pytest.raises(UserError, match="digits has one class"):
+        load_extractor("classifier", CONFIG)
+
+
+def test_each_data_set_has_its_own_classifier(monkeypatch, tmp_path):
+    from PIL import Image
+
+    trained = []
+
+    def train(config):
+        trained.append(config.data_dir)
+        network = classifier._build(CONFIG, 2)
+        return network, {"accuracy": 0.5, "classes": True}
+
+    monkeypatch.setattr(classifier, "_train", train)
+    for folder in ("one", "two"):
+        for name in ("a", "b"):
+            (tmp_path / folder / name).mkdir(parents=True)
+            Image.new("L", (32, 32)).save(tmp_path / folder / name / "1.png")
+        config = dataclasses.replace(
+            CONFIG, dataset="folder", data_dir=str(tmp_path / folder)
+        )
+        paths = [classifier.load_classifier(config)[1] for _ in range(2)]
+        assert paths[0] == paths[1]
+    load_extractor("classifier", CONFIG)
+    assert trained == [str(tmp_path / "one"), str(tmp_path / "two"), None]
+
+
 def test_features_do_not_depend_on_the_batch(inception):
     extractor = load_extractor(f"inception:{inception}", CONFIG)
     whole, _ = extractor(images(230))
     parts = [extractor(images(230)[i : i + 46])[0] for i in range(0, 230, 46)]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_inceptions_images_are_enlarged_bilinearly(tmp_path):
+    class Pixel(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, 299, 299, 3])])
+        def __call__(self, images):
+            return {"pool_3": images[:, 100:101, 150:151], "logits": images[:, 0, 0]}
+
+    tf.saved_model.save(Pixel(), str(tmp_path / "pixel"))
+    extractor = load_extractor(f"inception:{tmp_path / 'pixel'}", CONFIG)
+    features, _ = extractor(images())
+    # Pixel (100, 150) lies between pixels of 32, which are 299 / 32 apart.
+    y, x = ((place + 0.5) * 32 / 299 - 0.5 for place in (100, 150))
+    top, left = int(y), int(x)
+    corners = images()[:, top : top + 2, left : left + 2, 0] / 127.5 - 1
+    weights = np.outer([1 - y + top, y - top], [1 - x + left, x - left])
+    expected = (corners * weights).sum(axis=(1, 2))
+    assert np.abs(weights).max() < 0.7  # none of them alone
+    np.testing.assert_allclose(features[:, 0], expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])

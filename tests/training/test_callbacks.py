@@ -3,6 +3,7 @@ import re
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
@@ -63,6 +64,26 @@ def test_metrics_are_logged_by_step(model, tmp_path):
     true_sigma = np.linalg.svd(kernel, compute_uv=False)[0]
     assert 0.5 * true_sigma < sigma <= true_sigma * 1.0001
     assert float(rows[0]["images_per_second"]) > 0
+
+
+def test_each_row_is_of_the_steps_since_the_row_before(model, tmp_path, monkeypatch):
+    resets = []
+    monkeypatch.setattr(model, "reset_metrics", lambda: resets.append(model))
+    write_log(model, tmp_path, 0, 7)
+    assert len(resets) == 3
+
+
+def test_tensorboard_gets_the_same(model, tmp_path):
+    pytest.importorskip("tensorboard")
+    write_log(model, tmp_path, 0, 5)
+    (path,) = (tmp_path / "logs" / "tensorboard").iterdir()
+    values = {}
+    for record in tf.data.TFRecordDataset(str(path)):
+        event = tf.compat.v1.Event.FromString(record.numpy())
+        for value in event.summary.value:
+            values[event.step, value.tag] = float(tf.make_ndarray(value.tensor))
+    assert {step for step, _ in values} == {2, 4}
+    assert values[4, "discriminator_loss"] == LOGS["discriminator_loss"]
 
 
 def test_a_killed_runs_log_goes_on_without_gaps_or_doubles(model, tmp_path):
@@ -127,6 +148,13 @@ def test_a_healthy_run_is_not_warned_of(model, capsys):
     assert warnings_of(guard_for(model, noise(0.002)), capsys) == []
 
 
+def test_an_early_lack_of_variety_is_not_warned_of(model, capsys):
+    guard = guard_for(model, noise(0.3))
+    model.step.assign(990)
+    guard.on_train_begin()
+    assert warnings_of(guard, capsys) == []
+
+
 def test_a_discriminator_that_is_too_strong_is_warned_of(model, capsys):
     logs = {**LOGS, "real_logits": 9.0, "fake_logits": -9.0}
     (line,) = warnings_of(guard_for(model, noise(0.002)), capsys, logs)
@@ -157,7 +185,9 @@ def test_sigma_and_gamma_out_of_band_are_warned_of(
     assert re.search(message, line)
 
 
-def evaluation_for(model, workdir, monkeypatch, figures):
+def evaluation_for(
+    model, workdir, monkeypatch, figures, extractor_name="means", metric="fid"
+):
     """The callback over the digits, whose figure is what the test says."""
     extractor = Extractor(
         "means",
@@ -173,13 +203,17 @@ def evaluation_for(model, workdir, monkeypatch, figures):
         monkeypatch.setattr(
             callbacks.evaluation,
             "evaluate",
-            lambda *_, **__: ({"fid": next(figures)}, {"num_fake": 50}),
+            lambda *_, **__: (
+                {metric: next(figures)},
+                {"fake": f"at step {model.step}", "extractor": extractor_name},
+            ),
         )
     config = Config(
         **SMALL,
         workdir=str(workdir),
         evaluation_interval=2,
         evaluation_images=50,
+        evaluation_metric=metric,
     )
     checkpoints = Checkpoints(workdir, model)
     evaluation = callbacks.Evaluation(config, checkpoints)
@@ -199,7 +233,8 @@ def evaluate_steps(evaluation, first, last):
 
 def read_figures(workdir):
     with open(workdir / "logs" / "evaluation.csv", newline="") as file:
-        return [(int(row["step"]), float(row["fid"])) for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
+    return [(int(row["step"]), float(row["figure"])) for row in rows]
 
 
 def test_the_best_checkpoint_is_kept_over_restarts(model, tmp_path, monkeypatch):
@@ -217,10 +252,53 @@ def test_the_best_checkpoint_is_kept_over_restarts(model, tmp_path, monkeypatch)
     assert checkpoints.restore(best=True) == 8
 
 
+@pytest.mark.parametrize("other", [{"extractor_name": "larger"}, {"metric": "kid"}])
+def test_figures_of_another_protocol_are_kept_and_not_compared(
+    other, model, tmp_path, monkeypatch
+):
+    evaluation, _ = evaluation_for(model, tmp_path, monkeypatch, [9.0, 5.0])
+    evaluate_steps(evaluation, 0, 2)
+    figures = [900.0, 800.0, 850.0]
+    evaluation, checkpoints = evaluation_for(
+        model, tmp_path, monkeypatch, figures, **other
+    )
+    if other == {"metric": "kid"}:
+        evaluate_steps(evaluation, 2, 6)  # at 2 too: this figure is not known there
+        steps = [0, 2, 2, 4, 6]
+    else:
+        evaluate_steps(evaluation, 2, 8)
+        steps = [0, 2, 4, 6, 8]
+    figures = [9.0, 5.0, *figures]
+    assert read_figures(tmp_path) == list(zip(steps, figures, strict=True))
+    assert checkpoints.restore(best=True) == steps[3]
+
+
+def test_the_best_checkpoint_is_there_before_its_row_says_so(
+    model, tmp_path, monkeypatch
+):
+    evaluation, checkpoints = evaluation_for(model, tmp_path, monkeypatch, [9.0, 3.0])
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluation._checkpoints, "save_best", lambda: None)
+    evaluate_steps(evaluation, 0, 0)
+    monkeypatch.setattr(evaluation._checkpoints, "save_best", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_steps(evaluation, 0, 2)
+    evaluation.on_train_end()
+    assert read_figures(tmp_path) == [(0, 9.0)]
+
+
 def test_the_figure_is_of_the_averaged_generator(model, tmp_path, monkeypatch):
     monkeypatch.setenv("SAGAN_TF_CACHE", str(tmp_path / "cache"))
     evaluation, _ = evaluation_for(model, tmp_path, monkeypatch, None)
-    evaluate_steps(evaluation, 0, 2)
+    trained = model.generator.get_weights()
+    model.generator.set_weights([weight + 0.1 for weight in trained])
+    try:
+        evaluate_steps(evaluation, 0, 2)
+    finally:
+        model.generator.set_weights(trained)
     (_, _, chunks) = callbacks.evaluation.find_images(
         "train", evaluation._config
     ).load()

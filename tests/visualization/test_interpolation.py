@@ -45,6 +45,14 @@ def test_between_equal_points_it_stays():
     np.testing.assert_allclose(path, 1, atol=1e-6)
 
 
+def test_what_has_no_length_is_gone_to_straight():
+    end = points(1)[0]
+    path = interpolate(np.stack([0 * end, end]), 3)
+    np.testing.assert_allclose(path[0], 0)
+    assert np.isfinite(path).all()
+    assert (interpolate(np.zeros((2, 8)), 3) == 0).all()
+
+
 def test_a_closed_path_comes_back():
     corners = points(3)
     path = interpolate(corners, 5, closed=True)
