@@ -16,8 +16,8 @@ Train on a GPU. No figure is claimed for the whole run, which was not made. Its 
 steps were, with 10,000 of the training images, in mixed_bfloat16 on two CPU cores; FID
 by `--evaluation_interval=100`, the classifier's, of 2,000 images:
 
-    steps   0    100   200   300   400   500   600   700   800
-    FID   197.4  85.0  54.6  34.9  31.1  21.8  18.3  15.1  12.5
+    step    0    100   200   300   400   500   600   700   800   900  1,000
+    FID   197.4  85.0  54.6  34.9  31.1  21.8  18.3  15.1  12.5  10.6   7.6
 """
 
 from sagan_tf.config import Config

@@ -325,6 +325,11 @@ def config_from_flags(configs_dir, flag_values=flags.FLAGS):
         if name.endswith("_resolutions"):
             overrides[name] = _parse_integers(name, value)
 
+    # Whoever looks at the run later may do so from another folder.
+    if "data_dir" in overrides and "://" not in overrides["data_dir"]:
+        data_dir = Path(overrides["data_dir"]).expanduser()
+        overrides["data_dir"] = str(data_dir.absolute())
+
     saved = Path(overrides.get("workdir") or "") / "config.json"
     if given["config"]:
         config = load_preset(given["config"])

@@ -16,6 +16,7 @@ from PIL import Image
 
 from sagan_tf import load_run
 from sagan_tf.data import load_images
+from sagan_tf.training.checkpoints import Checkpoints
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = (
@@ -451,14 +452,19 @@ def test_the_figures_of_a_killed_run_go_on_and_the_best_can_be_taken(workdir, tm
             int(row["step"]): float(row["figure"]) for row in csv.DictReader(file)
         }
     assert list(figures) == [0, 3, 6, 9, 12]
-    best = load_run(run, best=True)
-    assert best.step == min(figures, key=figures.get)
+    assert load_run(run, best=True).step == min(figures, key=figures.get)
+    # Another step's, so that it is not the last one.
+    model = load_run(workdir).model
+    model.step.assign(5)
+    model.ema_generator.set_weights(model.generator.get_weights())
+    Checkpoints(run, model).save_best()
     code, _, stderr = command(
         "sample", run, "--best", "--num_images=3", f"--output={tmp_path / 'best.npz'}"
     )
     assert code == 0, stderr
     images = np.load(tmp_path / "best.npz")["images"]
-    np.testing.assert_array_equal(images, best.generate(3))
+    np.testing.assert_array_equal(images, model.generate(3))
+    assert (images != load_run(run).generate(3)).any()
 
 
 def test_an_output_that_cannot_be_is_a_clear_line(workdir, tmp_path):

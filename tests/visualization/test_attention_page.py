@@ -1,5 +1,7 @@
 """The page, opened in Chromium, clicked at, and what it draws read."""
 
+import base64
+import gzip
 import json
 import shutil
 
@@ -182,6 +184,11 @@ def test_the_keyboard_moves_place_image_and_block(driver):
     wait(driver, "scores !== null && state.image === 1")
     assert driver.find_element("id", "caption").text == "Real 1, cat & dog"
     assert_lit(driver, slice(16, 32), slice(16, 32), GREYS[1])
+    shown = driver.execute_script(
+        """return document.getElementById("image").getContext("2d")
+            .getImageData(2, 2, 1, 1).data[0]"""
+    )
+    assert shown == GREYS[1]
     press("p")
     wait(driver, "scores !== null && state.image === 0")
 
@@ -219,6 +226,28 @@ def test_it_fits_a_phone(driver):
     assert width <= 0
     assert min(canvases) > 150
     assert white == pytest.approx(6, abs=1)  # the outline's sides, three pixels each
+
+
+def test_each_image_has_its_own_scores_and_effect(tmp_path):
+    random = np.random.default_rng(0)
+    scores = random.random((2, 16, 4)).astype("float32")
+    maps = AttentionMaps("a", (4, 4), (2, 2), scores, np.array([0.1, 0.2]))
+    images = np.zeros((2, SIZE, SIZE, 1), np.uint8)
+    write_attention_page(
+        tmp_path / "page.html", "title", [(images, ["one", "two"], [("block", maps)])]
+    )
+    text = (tmp_path / "page.html").read_text()
+    data = json.loads(text.partition('id="data">')[2].partition("</script>")[0])
+    (block,) = data["blocks"]
+    for number, effect in enumerate((0.1, 0.2)):
+        own = block["maps"][str(number)]
+        assert own["effect"] == effect
+        rounded = np.frombuffer(
+            gzip.decompress(base64.b64decode(own["scores"])), np.uint8
+        ).reshape(16, 4)
+        np.testing.assert_allclose(
+            rounded / 255 * np.array(own["peaks"])[:, None], scores[number], atol=2e-3
+        )
 
 
 def test_nothing_is_asked_of_a_network(driver, page):
