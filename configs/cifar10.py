@@ -18,6 +18,9 @@ by `--evaluation_interval=100`, the classifier's, of 2,000 images:
 
     step    0    100   200   300   400   500   600   700   800   900  1,000
     FID   197.4  85.0  54.6  34.9  31.1  21.8  18.3  15.1  12.5  10.6   7.6
+
+The classifier of these was trained for 1,500 batches, come what may. By the present
+one, which ends where images held out gain no more, the last figure is 5.9.
 """
 
 from sagan_tf.config import Config
