@@ -326,9 +326,9 @@ def config_from_flags(configs_dir, flag_values=flags.FLAGS):
             overrides[name] = _parse_integers(name, value)
 
     # Whoever looks at the run later may do so from another folder.
-    if "data_dir" in overrides and "://" not in overrides["data_dir"]:
-        data_dir = Path(overrides["data_dir"]).expanduser()
-        overrides["data_dir"] = str(data_dir.absolute())
+    data_dir = overrides.get("data_dir")
+    if data_dir and "://" not in data_dir:
+        overrides["data_dir"] = os.path.abspath(os.path.expanduser(data_dir))
 
     saved = Path(overrides.get("workdir") or "") / "config.json"
     if given["config"]:

@@ -48,6 +48,16 @@ def resolve(tmp_path, monkeypatch):
     return call
 
 
+def test_the_data_are_found_from_other_folders_too(resolve, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/user")
+    for given, kept in (
+        ("pictures", str(tmp_path / "pictures")),
+        ("~/pictures", "/home/user/pictures"),
+        ("gs://bucket/data", "gs://bucket/data"),
+    ):
+        assert resolve("--dataset=small", f"--data_dir={given}").data_dir == kept
+
+
 def test_goes_through_json_unchanged(tmp_path):
     config = Config(
         dataset="x/y",

@@ -1,6 +1,5 @@
 """Shows where a run's attention looks: overlays, and a page to explore."""
 
-import dataclasses
 from pathlib import Path
 
 from absl import flags, logging
@@ -55,16 +54,13 @@ def run():
 
 
 def _load_real(config):
-    from sagan_tf.data import load_images
+    from sagan_tf.data.sources import load_images, take_first
 
     if not _NUM_REAL.value:
         return None
     try:
-        if config.split.isidentifier() and config.dataset not in ("digits", "folder"):
-            # The first ones: for some at random all of the set would be read.
-            first = f"{config.split}[:{_NUM_REAL.value}]"
-            config = dataclasses.replace(config, split=first)
-        return load_images(config, _NUM_REAL.value, download=False)
+        first = take_first(config, _NUM_REAL.value)
+        return load_images(first, _NUM_REAL.value, download=False)
     except UserError as error:  # a run may well be looked at where its data are not
         logging.warning("Without real images: %s. Give --num_real=0", error)
         return None

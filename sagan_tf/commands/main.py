@@ -44,18 +44,16 @@ def fail(message):
 def _parse(argv):
     try:
         return flags.FLAGS(argv)
-    except flags.IllegalFlagValueError as error:
+    except (flags.Error, ValueError) as error:
         # absl's text is "flag --NAME=VALUE: REASON", and for some flags the reason is
         # what Python's int() says.
-        name, text, reason = re.match(
-            r"flag --(\w+)=(.*?): (.*)", str(error), re.DOTALL
-        ).groups()
-        flag = flags.FLAGS[name]
-        if text == "None":
-            fail(f"--{name} is missing: {flag.help}")
-        expected = flag.parser.syntactic_help
+        found = re.match(r"flag --(\w+)=(.*?): (.*)", str(error), re.DOTALL)
+        if not found:
+            fail(error)
+        name, value, reason = found.groups()
+        if "other than None" in reason:
+            fail(f"--{name} is missing: {flags.FLAGS[name].help}")
+        expected = flags.FLAGS[name].parser.syntactic_help
         if expected:
-            fail(f"--{name} takes {expected}. Received: {text}")
-        fail(f"--{name}={text}: {reason}")
-    except flags.Error as error:
-        fail(error)
+            fail(f"--{name} takes {expected}. Received: {value}")
+        fail(f"--{name}={value}: {reason}")

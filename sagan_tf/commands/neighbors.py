@@ -38,10 +38,9 @@ def run():
         raise UserError(
             f"--neighbors={wanted} are too many: there are {len(real)} training images"
         )
-    if trained.config.horizontal_flip:  # then it has seen them mirrored too
-        real = np.concatenate([real, real[:, :, ::-1]])
     samples = trained.generate(max(count, _COMPARED), _SEED.value)
-    places, distances = find_nearest(samples, real, wanted)
+    mirrored = trained.config.horizontal_flip  # then that is how it saw half of them
+    places, distances = find_nearest(samples, real, wanted, mirrored)
     white = np.full_like(samples[:1], 255)
     rows = [
         np.concatenate([sample[None], white, real[own]])
@@ -51,7 +50,9 @@ def run():
 
     compared = min(_COMPARED, len(real))
     chosen = np.random.default_rng(0).choice(len(real), compared, replace=False)
-    _, real_distances = find_nearest(real[chosen], real, 2)  # the first is itself
+    _, real_distances = find_nearest(
+        real[chosen], real, 2, mirrored
+    )  # the first is itself
     print("To the nearest training image, root mean square of the pixels, medians:")
     print(f"  of a sample                 {np.median(distances[:, 0]):7.2f}")
     print(f"  of another training image   {np.median(real_distances[:, 1]):7.2f}")

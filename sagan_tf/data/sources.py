@@ -62,7 +62,7 @@ def load_images(config, num_images=None, download=True):
     """
     count, pictures = _find_pictures(config, download)
     if num_images is not None and num_images < count:
-        chosen = set(_choose(count, num_images, config.seed).tolist())
+        chosen = set(choose(count, num_images, config.seed).tolist())
         pictures = (p for place, p in enumerate(pictures) if place in chosen)
         count = num_images
     shape = (count, config.image_size, config.image_size, config.channels)
@@ -106,6 +106,11 @@ def load_images(config, num_images=None, download=True):
     return images[:kept], labels[:kept]
 
 
+def choose(count, num_images, seed):
+    """Draws `num_images` places below `count`; int `[num_images]`, ascending."""
+    return np.sort(np.random.default_rng(seed).choice(count, num_images, replace=False))
+
+
 def load_attributes(config, num_images=None):
     """Loads what a TensorFlow Datasets set says of its images, as CelebA does.
 
@@ -133,9 +138,7 @@ def load_attributes(config, num_images=None):
         [np.stack([batch[name] for name in sorted(batch)], -1) for batch in batches]
     ).astype(np.int32)
     if num_images is not None and num_images < len(attributes):
-        attributes = attributes[
-            np.sort(_choose(len(attributes), num_images, config.seed))
-        ]
+        attributes = attributes[choose(len(attributes), num_images, config.seed)]
     return attributes
 
 
@@ -143,8 +146,8 @@ def describe_source(config):
     """What tells the pictures and labels of a data set from those of another.
 
     A folder is known by its files' names, sizes and times of change, and by its
-    classes; a set of TensorFlow Datasets by its version and by how many examples, and
-    bytes, there are.
+    classes; a set of TensorFlow Datasets by its version, its bytes, and how many
+    examples its split has.
 
     Args:
         config: `Config`.
@@ -168,14 +171,31 @@ def describe_source(config):
     builder = _tfds_builder(config.dataset, config.data_dir)
     _prepare(builder, config.dataset, config.data_dir)
     split = _find_split(builder, config.dataset, config.split)
-    return [str(builder.info.version), config.split, split.num_examples]
+    version, size = str(builder.info.version), int(builder.info.dataset_size)
+    return [version, size, config.split, split.num_examples]
 
 
 def list_splits(config):
-    """Names of the data set's splits, as far as they are known; may be empty."""
+    """The data set's splits and how many examples each has, a dict; may be empty."""
     if config.dataset in ("digits", "folder"):
-        return []
-    return list(_tfds_builder(config.dataset, config.data_dir).info.splits)
+        return {}
+    splits = _tfds_builder(config.dataset, config.data_dir).info.splits
+    return {name: split.num_examples for name, split in splits.items()}
+
+
+def take_first(config, num_images):
+    """The config with its split cut to the first examples, where it can be cut.
+
+    Some drawn at random are no better to look at, and all of a set of TensorFlow
+    Datasets, which are shuffled, has to be read for them.
+
+    Args:
+        config: `Config`.
+        num_images: Positive integer.
+    """
+    if num_images >= list_splits(config).get(config.split, 0):
+        return config
+    return dataclasses.replace(config, split=f"{config.split}[:{num_images}]")
 
 
 def with_classes(config, download=True):
@@ -211,10 +231,6 @@ def with_classes(config, download=True):
             "Give a folder with one sub-folder a class, or --noconditional"
         )
     return dataclasses.replace(config, classes=tuple(names))
-
-
-def _choose(count, num_images, seed):
-    return np.random.default_rng(seed).choice(count, num_images, replace=False)
 
 
 def _allocate(shape):

@@ -5,6 +5,8 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
+
 from sagan_tf.data.sources import describe_source
 
 
@@ -36,6 +38,14 @@ def digest_files(path):
             total.update(file.relative_to(path).as_posix().encode())
         with open(file, "rb") as opened:
             total.update(hashlib.file_digest(opened, "sha256").digest())
+    return _shorten(total)
+
+
+def digest_weights(network):
+    """A short SHA-256 of a Keras model's weights; its file also has the time in it."""
+    total = hashlib.sha256()
+    for weight in network.get_weights():
+        total.update(np.ascontiguousarray(weight))
     return _shorten(total)
 
 

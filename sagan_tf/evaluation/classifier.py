@@ -37,7 +37,6 @@ def load_classifier(config):
     Returns:
         - A Keras model from images, float `[batch, size, size, channels]` in
           `[-1, 1]`, to features, float32 `[batch, 128]`, and logits.
-        - The path of its file.
         - Its accuracy on images that it was not trained on.
         - Boolean, whether its logits are of classes, each image having one.
 
@@ -60,7 +59,7 @@ def load_classifier(config):
         os.replace(partial, path)
     card = json.loads(card_path.read_text())
     network = keras.saving.load_model(path, compile=False)
-    return network, path, card["accuracy"], card["classes"]
+    return network, card["accuracy"], card["classes"]
 
 
 def _train(config):
@@ -106,6 +105,10 @@ def _train(config):
             weights, accuracy = network.get_weights(), right
         elif step - best_step >= _PATIENCE:
             break
+    if not best_step:
+        raise UserError(
+            f"The classifier of {config.dataset} learns nothing: its loss is no number"
+        )
     network.set_weights(weights)
     return network, {"accuracy": accuracy, "classes": not several}
 

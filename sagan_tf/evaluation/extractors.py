@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from sagan_tf.data.preprocessing import scale
 from sagan_tf.errors import UserError
-from sagan_tf.evaluation.cache import cache_dir, digest, digest_files
+from sagan_tf.evaluation.cache import cache_dir, digest, digest_files, digest_weights
 from sagan_tf.evaluation.classifier import load_classifier
 
 # The network of the published figures, as TF-GAN gives it.
@@ -98,7 +98,7 @@ def load_extractor(name, config):
 
 
 def _classifier(config):
-    network, path, accuracy, tells_classes = load_classifier(config)
+    network, accuracy, tells_classes = load_classifier(config)
 
     def extract(images):
         features, logits = network(images, training=False)
@@ -107,7 +107,7 @@ def _classifier(config):
     return Extractor(
         f"classifier of {config.dataset} {config.split} at {config.image_size} px, "
         f"{accuracy:.1%} right on images held out",
-        digest_files(path),
+        digest_weights(network),
         "none",
         tf.function(extract),
         tells_classes,

@@ -1,14 +1,13 @@
 """The two sets of images that a figure compares: where they come from."""
 
 import dataclasses
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from sagan_tf.data.sources import list_splits, load_images
+from sagan_tf.data.sources import choose, list_splits, load_images
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation.cache import describe_data
 
@@ -50,14 +49,17 @@ def generated_images(model, step, num_images, seed=0, truncation=1.0, ema=True):
         return num_images, labels, chunks(latents, labels)
 
     def chunks(latents, labels):
+        for start in range(0, num_images, CHUNK):
+            part = slice(start, start + CHUNK)
+            yield render(latents[part], None if labels is None else labels[part])
+
+    def render(latents, labels):
+        if ema:
+            return model.render(latents, labels)
         averaged = model.ema_generator.get_weights()
-        if not ema:  # what is rendered by the averaged one then is the raw one's
-            model.ema_generator.set_weights(model.generator.get_weights())
+        model.ema_generator.set_weights(model.generator.get_weights())
         try:
-            for start in range(0, num_images, CHUNK):
-                part = slice(start, start + CHUNK)
-                own_labels = None if labels is None else labels[part]
-                yield model.render(latents[part], own_labels)
+            return model.render(latents, labels)
         finally:
             model.ema_generator.set_weights(averaged)
 
@@ -81,7 +83,7 @@ def find_images(place, config, num_images=None):
     """
     path = Path(place)
     # A folder that has the name of a split is given as ./train.
-    is_split = place == config.split or place in list_splits(config)
+    is_split = place == config.split or (path.is_dir() and place in list_splits(config))
     if not is_split and (path.suffix == ".npz" or path.is_dir()):
         if not path.exists():
             raise UserError(f"There is no file {place}")
@@ -120,11 +122,8 @@ def _load_file(path, config, num_images):
         with open(path, "rb") as file, np.load(file) as arrays:
             images = arrays["images"]
             labels = arrays["labels"] if "labels" in arrays else None
-    # An .npz is a zip of pickles at worst, and NumPy lets all their errors through.
-    except (
-        *(OSError, EOFError, TypeError, ValueError, KeyError),
-        zipfile.BadZipFile,
-    ) as error:
+    # A damaged .npz can fail in NumPy, zipfile or zlib, each in ways of its own.
+    except Exception as error:
         raise UserError(f"{path} has no array 'images' to read ({error})") from None
     expected = (config.image_size, config.image_size, config.channels)
     if images.shape[1:] != expected or images.dtype != np.uint8 or not images.size:
@@ -140,7 +139,10 @@ def _load_file(path, config, num_images):
             f"{path} must hold an integer label for each of its {len(images)} images. "
             f"Received: {labels.dtype} {list(labels.shape)}"
         )
-    return images[:num_images], None if labels is None else labels[:num_images]
+    if num_images is not None and num_images < len(images):
+        chosen = choose(len(images), num_images, seed=0)
+        return images[chosen], None if labels is None else labels[chosen]
+    return images, labels
 
 
 def _load_folder(path, config, num_images):

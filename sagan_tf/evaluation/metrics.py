@@ -3,7 +3,6 @@
 import numpy as np
 from scipy import linalg
 from sklearn.metrics import pairwise_distances_chunked
-from sklearn.neighbors import NearestNeighbors
 
 
 def frechet_distance(real, fake):
@@ -43,18 +42,17 @@ def kernel_distance(real, fake, subsets=100, subset_size=1000, seed=0):
         real: Features `[N, features]`.
         fake: Features `[M, features]`.
         subsets: Positive integer.
-        subset_size: Positive integer; no more than there are features are taken.
+        subset_size: Integer from 2, at most N and M.
         seed: Integer, of the choice of subsets.
 
     Returns:
         Mean and standard deviation over the subsets, two floats.
     """
     real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
-    size = min(subset_size, len(real), len(fake))
     random = np.random.default_rng(seed)
 
     def subset(features):
-        return features[random.choice(len(features), size, replace=False)]
+        return features[random.choice(len(features), subset_size, replace=False)]
 
     estimates = [
         _squared_discrepancy(subset(real), subset(fake)) for _ in range(subsets)
@@ -129,7 +127,7 @@ def density_coverage(real, fake, neighbors=5):
     real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
     radii = _ball_radii(real, neighbors)
     density = _count_balls(fake, real, radii).mean() / neighbors
-    coverage = (_distance_to_nth(real, fake, 1) < radii).mean()
+    coverage = (_distances(real, fake, lambda chunk: chunk.min(axis=1)) < radii).mean()
     return float(density), float(coverage)
 
 
@@ -155,24 +153,26 @@ def _squared_discrepancy(x, y):
 
 
 def _count_balls(points, centers, radii):
-    """In how many of the centers' balls each point is."""
-    squares = radii**2
-    counts = pairwise_distances_chunked(
-        points,
-        centers,
-        reduce_func=lambda chunk, _: (chunk < squares).sum(axis=1),
-        squared=True,
-    )
-    return np.concatenate(list(counts))
+    """In how many of the centers' balls, of squared radii, each point is."""
+    return _distances(points, centers, lambda chunk: (chunk < radii).sum(axis=1))
 
 
 def _ball_radii(features, neighbors):
-    """Each feature's distance to its k-th nearest, itself not counted."""
-    return _distance_to_nth(features, features, neighbors + 1)
+    """Each feature's squared distance to its k-th nearest, itself not counted."""
+    return _distances(
+        features,
+        features,
+        lambda chunk: np.partition(chunk, neighbors, axis=1)[:, neighbors],
+    )
 
 
-def _distance_to_nth(points, others, n):
-    """From each point to the n-th nearest of the others."""
-    search = NearestNeighbors(n_neighbors=n, algorithm="brute").fit(others)
-    distances, _ = search.kneighbors(points)
-    return distances[:, -1]
+def _distances(x, y, reduce):
+    """What `reduce` makes of squared distances, `[rows, len(y)]` at a time.
+
+    Radii and what is compared with them both come from here: rounded in another way,
+    a point on the rim of a ball would fall into it.
+    """
+    chunks = pairwise_distances_chunked(
+        x, y, reduce_func=lambda chunk, _: reduce(chunk), squared=True
+    )
+    return np.concatenate(list(chunks))

@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import itertools
 import json
 import math
 import os
@@ -161,9 +162,17 @@ class Evaluation(StepCallback):
             self._rows = list(csv.DictReader(file))
         self._board = _open_board(self._path.parent)
         # At once, and not hours later, it shows if the figure cannot be computed.
-        known = {(row["step"], row["metric"]) for row in self._rows}
-        if (str(self._step), self._config.evaluation_metric) not in known:
+        if not any(self._has_this_figure(row) for row in self._rows):
             self._evaluate(self._step)
+
+    def _has_this_figure(self, row):
+        protocol = json.loads(row["protocol"])
+        return (
+            row["step"] == str(self._step)
+            and row["metric"] == self._config.evaluation_metric
+            and protocol["extractor_sha256"] == self._extractor.digest
+            and protocol["num_fake"] == self._config.evaluation_images
+        )
 
     def on_step(self, step, logs):
         if step % self._config.evaluation_interval == 0:
@@ -187,13 +196,14 @@ class Evaluation(StepCallback):
                 {k: v for k, v in protocol.items() if not k.startswith("fake")}
             ),
         }
-        # Figures of other protocols are no measure of this one.
-        before = [
-            float(other["figure"])
-            for other in self._rows
-            if all(other[k] == row[k] for k in ("metric", "protocol"))
-        ]
-        best = figure < min(before, default=math.inf)
+        # Figures of other protocols are no measure of this one; the first after them
+        # has taken the best one's place.
+        before = itertools.takewhile(
+            lambda other: all(other[k] == row[k] for k in ("metric", "protocol")),
+            reversed(self._rows),
+        )
+        least = min((float(other["figure"]) for other in before), default=math.inf)
+        best = figure < least
         # Before its row, which says that it is there.
         if best:
             self._checkpoints.save_best()

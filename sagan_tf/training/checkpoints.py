@@ -70,7 +70,8 @@ class Checkpoints:
             UserError: if a weight is no longer a finite number.
         """
         step = int(self._model.step.numpy())
-        # A step that comes again has the same weights, and need not be written again.
+        # A step that comes again has the same weights (by XLA, all but the same), and
+        # written again, the best checkpoint would for a moment be half-written.
         if (self._best.latest_checkpoint or "").endswith(f"step-{step}"):
             return
         self._check_finite(step)

@@ -50,10 +50,9 @@ def trace_attention(network, inputs, labels=None):
         if not isinstance(layer, SelfAttention):
             continue
         x, _ = apply_stack(network.stack[start:place], x, False, labels)
-        outputs, scores = layer(x, return_attention_scores=True)
+        # The effect is not of outputs less x, which half precision would round away.
+        attended, scores = layer.attend(x)
         height, width = x.shape[1:3]
-        # Not outputs less x, which half precision would round away.
-        attended, _ = layer.attend(x)
         added, given = (
             np.sqrt((np.asarray(t, np.float64) ** 2).sum(axis=(1, 2, 3)))
             for t in (attended, x)
@@ -68,7 +67,7 @@ def trace_attention(network, inputs, labels=None):
                 effect=added / np.where(given > 0, given, 1),
             )
         )
-        x, start = outputs, place + 1
+        x, start = layer(x), place + 1
     return traced
 
 

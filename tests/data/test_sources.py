@@ -10,7 +10,12 @@ from PIL import Image
 
 from sagan_tf.config import Config
 from sagan_tf.data import sources
-from sagan_tf.data.sources import load_images, with_classes
+from sagan_tf.data.sources import (
+    describe_source,
+    load_images,
+    take_first,
+    with_classes,
+)
 from sagan_tf.errors import UserError
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "tfds"
@@ -161,6 +166,29 @@ def test_a_set_of_tensorflow_datasets(prepared):
 def test_a_split_may_be_a_slice(prepared):
     config = Config(dataset="portraits", data_dir=prepared, split="train[:2]+test[:1]")
     assert load_images(config)[0].shape == (3, 64, 64, 3)
+
+
+def test_the_first_are_taken_where_they_can_be(prepared):
+    config = Config(dataset="portraits", data_dir=prepared)
+    first = take_first(config, 2)
+    assert first.split == "train[:2]" and len(load_images(first)[0]) == 2
+    for others, number in (
+        (config, 5),
+        (config, 9),  # there are no more
+        (dataclasses.replace(config, split="all"), 2),
+        (dataclasses.replace(config, split="train[1:]"), 2),
+        (Config(dataset="digits"), 2),
+    ):
+        assert take_first(others, number) is others
+
+
+def test_a_set_is_described_by_what_its_images_depend_on(prepared):
+    config = Config(dataset="portraits", data_dir=prepared)
+    described = describe_source(config)
+    assert described[0] == "1.0.0" and described[2:] == ["train", 5]
+    assert describe_source(dataclasses.replace(config, split="train[:4]"))[3] == 4
+    with pytest.raises(UserError, match="no split 'tset', only train"):
+        describe_source(dataclasses.replace(config, split="tset"))
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED} is not there")

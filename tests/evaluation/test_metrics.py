@@ -110,6 +110,22 @@ def test_precision_recall_density_coverage_are_those_of_prdc(neighbors):
         assert actual[name] == pytest.approx(value, rel=1e-6), name
 
 
+def test_points_on_the_rim_of_a_ball_are_outside_as_in_prdc():
+    random = np.random.default_rng(0)
+    # Distances of many a grid's points are equal, and exact.
+    real, fake = (random.integers(0, 4, (n, 4)).astype(float) for n in (200, 150))
+    expected = compute_prdc(real, fake, nearest_k=5)
+    precision, recall = precision_recall(real, fake, 5)
+    density, coverage = density_coverage(real, fake, 5)
+    assert expected == dict(
+        precision=precision,
+        recall=recall,
+        density=pytest.approx(density),
+        coverage=coverage,
+    )
+    assert 0 < precision < 1 and 0 < recall < 1
+
+
 def test_float32_features_give_the_same_neighbors():
     half = precision_recall(np.float32(REAL), np.float32(FAKE))
     assert half == pytest.approx(precision_recall(REAL, FAKE), abs=0.01)

@@ -191,7 +191,7 @@ def evaluation_for(
     """The callback over the digits, whose figure is what the test says."""
     extractor = Extractor(
         "means",
-        "0123",
+        extractor_name,
         "none",
         lambda images: (np.asarray(images).mean(axis=(1, 3)), None),
     )
@@ -205,7 +205,11 @@ def evaluation_for(
             "evaluate",
             lambda *_, **__: (
                 {metric: next(figures)},
-                {"fake": f"at step {model.step}", "extractor": extractor_name},
+                {
+                    "fake": f"at step {model.step}",
+                    "num_fake": 50,
+                    "extractor_sha256": extractor_name,
+                },
             ),
         )
     config = Config(
@@ -258,19 +262,19 @@ def test_figures_of_another_protocol_are_kept_and_not_compared(
 ):
     evaluation, _ = evaluation_for(model, tmp_path, monkeypatch, [9.0, 5.0])
     evaluate_steps(evaluation, 0, 2)
+    # At step 2 again: this figure is not known there.
     figures = [900.0, 800.0, 850.0]
     evaluation, checkpoints = evaluation_for(
         model, tmp_path, monkeypatch, figures, **other
     )
-    if other == {"metric": "kid"}:
-        evaluate_steps(evaluation, 2, 6)  # at 2 too: this figure is not known there
-        steps = [0, 2, 2, 4, 6]
-    else:
-        evaluate_steps(evaluation, 2, 8)
-        steps = [0, 2, 4, 6, 8]
-    figures = [9.0, 5.0, *figures]
-    assert read_figures(tmp_path) == list(zip(steps, figures, strict=True))
-    assert checkpoints.restore(best=True) == steps[3]
+    evaluate_steps(evaluation, 2, 6)
+    expected = [(0, 9.0), (2, 5.0), (2, 900.0), (4, 800.0), (6, 850.0)]
+    assert read_figures(tmp_path) == expected
+    assert checkpoints.restore(best=True) == 4
+    # Back to the first protocol, whose best checkpoint is gone.
+    evaluation, checkpoints = evaluation_for(model, tmp_path, monkeypatch, [7.0])
+    evaluate_steps(evaluation, 6, 6)
+    assert checkpoints.restore(best=True) == 6
 
 
 def test_the_best_checkpoint_is_there_before_its_row_says_so(

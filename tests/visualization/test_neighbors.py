@@ -16,3 +16,10 @@ def test_finds_the_nearest_and_their_distances(monkeypatch):
         np.testing.assert_array_equal(own_places, np.argsort(expected)[:3])
         np.testing.assert_allclose(own_distances, np.sort(expected)[:3], atol=1e-5)
     assert places[2, 0] == 11 and distances[2, 0] < 1e-5
+    # A mirrored copy is one too, if mirror images count.
+    others[5] = images[3, :, ::-1]
+    assert find_nearest(images, others, 1)[1][3] > 10
+    places, distances = find_nearest(images, others, 3, mirrored=True)
+    assert places[3, 0] == 5 and distances[3, 0] < 1e-5
+    assert places[2, 0] == 11 and distances[2, 0] < 1e-5
+    assert len(set(places[3])) == 3
