@@ -1,6 +1,7 @@
 """Commands as a user types them, in processes of their own."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,9 @@ def start(*arguments, cwd=REPOSITORY):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        # Ctrl-C is ignored by what a shell has started in the background, and by all
+        # that is started from there.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -90,7 +90,10 @@ def test_stopped_by_ctrl_c_it_ends_with_the_same_weights(tmp_path):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.001)
     process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate()
+    try:
+        stdout, stderr = process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert process.returncode == 130
     saved = re.search(r"Step (\d+) is saved: the same command goes on", stdout)
     assert stderr.endswith("\nStopped\n")
