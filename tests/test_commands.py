@@ -91,12 +91,13 @@ def test_a_run_with_classes_is_sampled_by_number_and_by_name(conditional, tmp_pa
     np.testing.assert_array_equal(
         arrays["images"], trained.generate(3, labels=[3, 7, 3])
     )
-    code, _, stderr = sample(
+    code, stdout, stderr = sample(
         f"--output={tmp_path / 'grid.png'}",
         "--num_images=20",
         "--standing_statistics=1",
     )
     assert code == 0, stderr
+    assert "Classes, from the top row: 0, 1, 2, 3, 4, 5\n" in stdout
     # A row a class: as many as fit, three columns of twenty.
     height, width = pixels(tmp_path / "grid.png").shape
     assert (height // 32, width // 32) == (6, 3)

@@ -432,7 +432,14 @@ def test_rates_fall_linearly():
     ("settings", "message"),
     [
         ({"attention": "full"}, "The dcgan networks have no `attention`"),
-        ({"conditional": True, "classes": ("a", "b")}, "no `conditional`"),
+        (
+            {"conditional": True, "classes": ("a", "b")},
+            "no `conditional`, only --architecture=resnet has",
+        ),
+        (
+            {"discriminator_attention_resolutions": (5,)},
+            "Received: --discriminator_attention_resolutions=",
+        ),
         ({"architecture": "resnet", "conditional": True}, "two classes or more"),
         (
             {"architecture": "resnet", "spectral_norm_axis": "input"},

@@ -132,6 +132,7 @@ def test_other_settings_are_refused(workdir):
         (["--dataset=mnits"], "Did you mean mnist?"),
         (["--dataset=folder"], "--data_dir=DIR"),
         (["--dataset=folder", "--data_dir=nowhere"], "not a folder"),
+        (["--dataset=mnist", "--data_dir=/nowhere"], "/nowhere is not a folder. Make"),
         (["--image_size=48"], "32, 64, 128, 256"),
         (["--loss=hinges"], "hinge, non_saturating"),
         (["--generator_attention_resolutions=5"], "attention can be at 4, 8, 16"),

@@ -46,7 +46,9 @@ def run():
         _load_real(trained.config),
         points,
     )
-    print("|γ·o| / |x|, how much each block changes what it is given:")
+    print(
+        "|γ·o| / |x|, how much each block changes, of generated images, what it gets:"
+    )
     for name, effect in effects.items():
         print(f"  {name:<24}{effect:8.2%}")
     print(f"Overlays: {folder}")

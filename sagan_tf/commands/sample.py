@@ -96,6 +96,9 @@ def run():
     print(f"{len(images)} images of step {trained.step}: {output}")
     if len(truncations) > 1:
         print(f"Truncations, from the top row: {', '.join(_TRUNCATION.value)}")
+    elif columns:
+        names = [trained.config.classes[label] for label in labels[::columns]]
+        print(f"Classes, from the top row: {', '.join(names)}")
 
 
 def _parse_truncations(values):

@@ -325,6 +325,11 @@ def _folder_classes(root, paths):
 
 
 def _tfds_builder(name, data_dir):
+    if data_dir and "://" not in data_dir and not Path(data_dir).is_dir():
+        raise UserError(
+            f"--data_dir={data_dir} is not a folder. Make it first, if {name} is to be "
+            "downloaded there"
+        )
     # Slow to import, and needed here alone.
     import tensorflow_datasets as tfds
 

@@ -134,6 +134,22 @@ def _check_set(name, count, labels, metrics):
         raise UserError(f"intra_fid needs classes, and {name} has none")
 
 
+def _check_covariances(name, count, labels, features, metrics):
+    """Refuses fewer images, or images of a class, than features: no full covariance."""
+    counts = {"fid": {"": count}, "intra_fid": {}}
+    if "intra_fid" in metrics:
+        classes = zip(*np.unique(labels, return_counts=True), strict=True)
+        counts["intra_fid"] = {f" of class {label}": own for label, own in classes}
+    for metric in {"fid", "intra_fid"}.intersection(metrics):
+        for which, own_count in counts[metric].items():
+            if own_count <= features:
+                raise UserError(
+                    f"{metric} needs more images{which} than the {features} features "
+                    f"that covariances are of. {name}: {own_count}. Take more, or "
+                    "another metric, such as kid"
+                )
+
+
 def _extract(extractor, name, loaded, metrics, show_progress):
     """Goes through images; keeps single features only where a metric needs them."""
     count, labels, chunks = loaded
@@ -149,6 +165,7 @@ def _extract(extractor, name, loaded, metrics, show_progress):
     ) as bar:
         for images in chunks:
             new_features, new_probabilities = extractor(images)
+            _check_covariances(name, count, labels, new_features.shape[1], metrics)
             running.update(new_features)
             hashed.update(np.ascontiguousarray(images))
             if keep:
@@ -175,7 +192,9 @@ def _extract_once(extractor, image_set, metrics, show_progress):
     path = cache_dir() / "features" / f"{known_by}.npz"
     known = _read(path, _needs_features(metrics)) if path.exists() else None
     if known is not None:
-        _check_set(name, known.gaussian.count, known.labels, metrics)
+        count, features = known.gaussian.count, len(known.gaussian.mean)
+        _check_set(name, count, known.labels, metrics)
+        _check_covariances(name, count, known.labels, features, metrics)
         return known
     loaded = _load(image_set, metrics)
     extracted = _extract(extractor, name, loaded, metrics, show_progress)
@@ -213,7 +232,6 @@ def _write(path, feature_set):
 
 
 def _fid(real, fake, seed):
-    _check_enough(real.gaussian, fake.gaussian, "fid")
     return {"fid": formulas.frechet_distance(real.gaussian, fake.gaussian)}, {}
 
 
@@ -269,19 +287,8 @@ def _intra_fid(real, fake, seed):
             running = RunningGaussian()
             running.update(features)
             pair.append(running.result())
-        _check_enough(*pair, f"intra_fid, class {label},")
         distances.append(formulas.frechet_distance(*pair))
     return {"intra_fid": float(np.mean(distances))}, {}
-
-
-def _check_enough(real, fake, name):
-    features, count = len(real.mean), min(real.count, fake.count)
-    if count <= features:
-        raise UserError(
-            f"{name} needs more images than the {features} features that its "
-            f"covariances are of. Received: {fake.count} and {real.count} real ones. "
-            "Take more, or the metric kid"
-        )
 
 
 def _needs_features(metrics):

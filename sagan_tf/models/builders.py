@@ -110,11 +110,22 @@ def build_sagan(config):
             epsilon=config.adam_epsilon,
         )
 
+    networks = []
+    for name, build in (
+        ("generator", build_generator),
+        ("discriminator", build_discriminator),
+    ):
+        try:
+            networks.append(build(config))
+        except ValueError as error:
+            # By its flag's name, so that it is known which of the two to change.
+            flag = f"--{name}_attention_resolutions"
+            message = str(error).replace("attention_resolutions", flag)
+            raise UserError(message) from error
     try:
         _check_penalty(config)
         model = SAGAN(
-            build_generator(config),
-            build_discriminator(config),
+            *networks,
             seed=config.seed,
             latent_distribution=config.latent_distribution,
         )
@@ -192,8 +203,10 @@ def _check_settings(config):
     for field in dataclasses.fields(Config):
         value = getattr(config, field.name)
         if field.name in others and value != field.default:
+            owners = [own for own, names in _SETTINGS.items() if field.name in names]
             raise ValueError(
-                f"The {config.architecture} networks have no `{field.name}`. "
+                f"The {config.architecture} networks have no `{field.name}`, only "
+                f"--architecture={' or '.join(owners)} has. "
                 f"Received: {field.name}={value}"
             )
     if config.conditional and len(config.classes) < 2:

@@ -56,7 +56,7 @@ def write_attention(
             "--generator_attention_resolutions or --discriminator_attention_resolutions"
         )
     folder = Path(folder)
-    _save_sheets(blocks, images, points, folder, "")
+    _save_sheets(blocks, images, points, folder, "generated")
     sets = [(images, _caption("Generated", images, labels, run.config), blocks)]
     if real is not None:
         images, labels = real
@@ -66,7 +66,7 @@ def write_attention(
             scale(images),
             labels if model.num_classes else None,
         )
-        _save_sheets(real_blocks, images, points, folder, "_real")
+        _save_sheets(real_blocks, images, points, folder, "real")
         captions = _caption("Real", images, labels, run.config)
         if real_blocks:
             sets.append((images, captions, real_blocks))
@@ -83,11 +83,15 @@ def _trace(network_name, network, inputs, labels):
     ]
 
 
-def _save_sheets(blocks, images, points, folder, suffix):
+def _save_sheets(blocks, images, points, folder, kind):
+    suffix = "" if kind == "generated" else f"_{kind}"
     points = [points or choose_points(image) for image in images]
     for name, maps in blocks:
         stem = name.lower().replace(" ", "_").replace("×", "x")
-        title = f"{name.replace('×', 'x')}: |gamma o| / |x| = {maps.effect.mean():.1%}"
+        title = (
+            f"{name.replace('×', 'x')}, {kind} images: "
+            f"|gamma o| / |x| = {maps.effect.mean():.1%}"
+        )
         path = folder / f"{stem}{suffix}.png"
         save_attention_sheet(images, maps, points, path, title)
 

@@ -166,7 +166,7 @@ def test_two_times_the_same_images_are_refused():
 @pytest.mark.parametrize(
     ("metric", "count", "message"),
     [
-        ("fid", 16, "fid needs more images than the 16 features.*16 and 16 real"),
+        ("fid", 16, "fid needs more images than the 16 features.* some: 16. Take more"),
         ("precision_recall", 3, "needs 4 images or more. some: 3"),
         ("density_coverage", 5, "needs 6 images or more. some: 5"),
         ("is", 9, "is needs 10 images or more"),
@@ -183,12 +183,21 @@ def test_too_few_images_are_a_clear_line(metric, count, message):
         )
 
 
+def test_too_few_images_of_a_class_are_a_clear_line_before_fakes_are_looked_at():
+    seen = []
+    real = image_set(images(0), np.arange(400) // 390, name="real")
+    fake = image_set(images(1), np.arange(400) % 2, chunk=100)
+    with pytest.raises(UserError, match="images of class 1 than the 16.* real: 10. Ta"):
+        evaluate(average_extractor(seen), real, fake, ["fid", "intra_fid"])
+    assert len(seen) == 1  # a first look at the real ones says how many features
+
+
 def test_a_class_without_images_is_a_clear_line():
-    with pytest.raises(UserError, match="1 are of class 1. Take more"):
+    with pytest.raises(UserError, match="0 are of class 1. Take more"):
         evaluate(
             average_extractor(),
             image_set(images(0), np.arange(400) % 2),
-            image_set(images(1), np.arange(400) // 399),
+            image_set(images(1), np.zeros(400, int)),
             ["intra_fid"],
         )
 
@@ -219,6 +228,8 @@ def test_what_is_cached_is_checked_too():
     evaluate(average_extractor(), real, image_set(images(1, 5)), ["kid"])
     with pytest.raises(UserError, match="6 images or more. digits, at 32 px: 5"):
         evaluate(average_extractor(), real, image_set(images(1)), ["density_coverage"])
+    with pytest.raises(UserError, match="fid needs more images than.* at 32 px: 5"):
+        evaluate(average_extractor(), real, image_set(images(1)), ["fid"])
 
 
 def test_unknown_metrics_are_a_clear_line():
