@@ -50,9 +50,8 @@ def run():
 
     compared = min(_COMPARED, len(real))
     chosen = np.random.default_rng(0).choice(len(real), compared, replace=False)
-    _, real_distances = find_nearest(
-        real[chosen], real, 2, mirrored
-    )  # the first is itself
+    # Two, of which the first is itself.
+    _, real_distances = find_nearest(real[chosen], real, 2, mirrored)
     print("To the nearest training image, root mean square of the pixels, medians:")
     print(f"  of a sample                 {np.median(distances[:, 0]):7.2f}")
     print(f"  of another training image   {np.median(real_distances[:, 1]):7.2f}")

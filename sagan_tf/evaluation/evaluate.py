@@ -136,18 +136,17 @@ def _check_set(name, count, labels, metrics):
 
 def _check_covariances(name, count, labels, features, metrics):
     """Refuses fewer images, or images of a class, than features: no full covariance."""
-    counts = {"fid": {"": count}, "intra_fid": {}}
+    needed = [("fid", "", count)] if "fid" in metrics else []
     if "intra_fid" in metrics:
         classes = zip(*np.unique(labels, return_counts=True), strict=True)
-        counts["intra_fid"] = {f" of class {label}": own for label, own in classes}
-    for metric in {"fid", "intra_fid"}.intersection(metrics):
-        for which, own_count in counts[metric].items():
-            if own_count <= features:
-                raise UserError(
-                    f"{metric} needs more images{which} than the {features} features "
-                    f"that covariances are of. {name}: {own_count}. Take more, or "
-                    "another metric, such as kid"
-                )
+        needed += [("intra_fid", f" of class {label}", own) for label, own in classes]
+    for metric, which, own_count in needed:
+        if own_count <= features:
+            raise UserError(
+                f"{metric} needs more images{which} than the {features} features "
+                f"that covariances are of. {name}: {own_count}. Take more, or "
+                "another metric, such as kid"
+            )
 
 
 def _extract(extractor, name, loaded, metrics, show_progress):
@@ -163,9 +162,10 @@ def _extract(extractor, name, loaded, metrics, show_progress):
         leave=False,
         disable=not show_progress,
     ) as bar:
-        for images in chunks:
+        for number, images in enumerate(chunks):
             new_features, new_probabilities = extractor(images)
-            _check_covariances(name, count, labels, new_features.shape[1], metrics)
+            if number == 0:  # the first say how many features there are
+                _check_covariances(name, count, labels, new_features.shape[1], metrics)
             running.update(new_features)
             hashed.update(np.ascontiguousarray(images))
             if keep:

@@ -67,7 +67,7 @@ def trace_attention(network, inputs, labels=None):
                 effect=added / np.where(given > 0, given, 1),
             )
         )
-        x, start = layer(x), place + 1
+        start = place  # what follows, if more attention does, begins with this block
     return traced
 
 

@@ -28,9 +28,10 @@ def find_nearest(images, others, count, mirrored=False):
 
 
 def _measure(images, others):
+    flat = _flatten(images)
     return np.concatenate(
         [
-            euclidean_distances(_flatten(images), _flatten(part))
+            euclidean_distances(flat, _flatten(part))
             for part in np.array_split(others, -(-len(others) // _CHUNK))
         ],
         axis=1,
