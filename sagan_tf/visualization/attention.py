@@ -1,5 +1,6 @@
 """Where a network looks: its attention maps, and pictures of them."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -172,16 +173,12 @@ def save_attention_sheet(images, maps, points, path, title):
     zoom = -(-_SMALLEST_SIDE // size)
     side = zoom * size
     columns = 1 + len(points[0])
-    sheet = Image.new(
-        "RGB",
-        (
-            columns * (side + _GAP) - _GAP,
-            _TITLE_HEIGHT + count * (side + _GAP) - _GAP,
-        ),
-        "white",
-    )
+    font = ImageFont.load_default(14)
+    width = max(columns * (side + _GAP) - _GAP, math.ceil(font.getlength(title)) + 4)
+    height = _TITLE_HEIGHT + count * (side + _GAP) - _GAP
+    sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
-    draw.text((2, 2), title, fill="black", font=ImageFont.load_default(14))
+    draw.text((2, 2), title, fill="black", font=font)
 
     def place(picture, row, column):
         picture = Image.fromarray(picture)

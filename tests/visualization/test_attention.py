@@ -205,6 +205,13 @@ def test_a_sheet_has_a_row_an_image_and_a_map_a_point(tmp_path):
     with Image.open(path) as picture:
         sheet = np.asarray(picture)
     assert sheet.shape == (22 + 2 * 132 - 4, 4 * 132 - 4, 3)
+    # One that is narrower than its title is widened, and its title whole.
+    save_attention_sheet(pictures, maps, [[(4, 4)]] * 2, path, "A title " * 9)
+    with Image.open(path) as picture:
+        wide = np.asarray(picture)
+    assert wide.shape[1] > 2 * 132 - 4
+    assert (wide[:22, :-2] < 128).any(axis=(0, 2))[-40:].any()
+    assert (wide[:22, -2:] == 255).all()
     # The first point, at 4.5 pixels, enlarged four times, on the image and on its map.
     for left in (0, 132):
         assert tuple(sheet[22 + 18, left + 18]) == (0xE6, 0x9F, 0)
