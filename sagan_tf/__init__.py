@@ -1,40 +1,66 @@
-"""Self-Attention GAN for TensorFlow and Keras."""
+"""Self-Attention GAN for TensorFlow and Keras.
 
-from sagan_tf.config import Config
-from sagan_tf.errors import UserError
-from sagan_tf.layers import (
-    ConditionalBatchNormalization,
-    DiscriminatorBlock,
-    GeneratorBlock,
-    SelfAttention,
-    SpectralNormalization,
-)
-from sagan_tf.models import (
-    SAGAN,
-    DCGANDiscriminator,
-    DCGANGenerator,
-    InfoGANDiscriminator,
-    InfoGANGenerator,
-    ResNetDiscriminator,
-    ResNetGenerator,
-)
-from sagan_tf.training import load_run, run
+The public names are imported when they are first used: the layers and networks need
+Keras alone, whatever its backend; all else needs TensorFlow.
+"""
 
-__all__ = [
-    "SAGAN",
-    "ConditionalBatchNormalization",
-    "Config",
-    "DCGANDiscriminator",
-    "DCGANGenerator",
-    "DiscriminatorBlock",
-    "GeneratorBlock",
-    "InfoGANDiscriminator",
-    "InfoGANGenerator",
-    "ResNetDiscriminator",
-    "ResNetGenerator",
-    "SelfAttention",
-    "SpectralNormalization",
-    "UserError",
-    "load_run",
-    "run",
-]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.2.0"
+
+if TYPE_CHECKING:
+    from sagan_tf.config import Config as Config
+    from sagan_tf.config import load_preset as load_preset
+    from sagan_tf.errors import UserError as UserError
+    from sagan_tf.layers import (
+        ConditionalBatchNormalization as ConditionalBatchNormalization,
+    )
+    from sagan_tf.layers import DiscriminatorBlock as DiscriminatorBlock
+    from sagan_tf.layers import GeneratorBlock as GeneratorBlock
+    from sagan_tf.layers import SelfAttention as SelfAttention
+    from sagan_tf.layers import SpectralNormalization as SpectralNormalization
+    from sagan_tf.models import DCGANDiscriminator as DCGANDiscriminator
+    from sagan_tf.models import DCGANGenerator as DCGANGenerator
+    from sagan_tf.models import InfoGANDiscriminator as InfoGANDiscriminator
+    from sagan_tf.models import InfoGANGenerator as InfoGANGenerator
+    from sagan_tf.models import ResNetDiscriminator as ResNetDiscriminator
+    from sagan_tf.models import ResNetGenerator as ResNetGenerator
+    from sagan_tf.models.sagan import SAGAN as SAGAN
+    from sagan_tf.run import Run as Run
+    from sagan_tf.run import load_run as load_run
+    from sagan_tf.sampling import Sampler as Sampler
+    from sagan_tf.training import train as train
+
+_MODULES = {
+    "SAGAN": "models.sagan",
+    "ConditionalBatchNormalization": "layers",
+    "Config": "config",
+    "DCGANDiscriminator": "models",
+    "DCGANGenerator": "models",
+    "DiscriminatorBlock": "layers",
+    "GeneratorBlock": "layers",
+    "InfoGANDiscriminator": "models",
+    "InfoGANGenerator": "models",
+    "ResNetDiscriminator": "models",
+    "ResNetGenerator": "models",
+    "Run": "run",
+    "Sampler": "sampling",
+    "SelfAttention": "layers",
+    "SpectralNormalization": "layers",
+    "UserError": "errors",
+    "load_preset": "config",
+    "load_run": "run",
+    "train": "training",
+}
+__all__ = [*_MODULES, "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

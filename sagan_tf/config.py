@@ -1,259 +1,435 @@
-"""The settings of a run: one frozen dataclass, its flags, its file."""
+"""The settings of a run: one frozen dataclass whose fields own every fact."""
 
 import dataclasses
-import difflib
 import importlib.util
 import json
+import math
 import os
+import types
+import typing
 from pathlib import Path
-
-from absl import flags
+from typing import Any
 
 from sagan_tf.errors import UserError
 
-# Where things are and how long to train, as against what is trained: these may
-# change when a run goes on.
-CHANGEABLE = (
-    *("steps", "data_dir", "workdir", "evaluation_interval", "evaluation_metric"),
-    *("evaluation_images", "evaluation_extractor"),
-)
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The numbers from `low` to `high`. Infinity and NaN are in no range.
+
+    Args:
+        low: Float or None, the least number.
+        high: Float or None, the greatest number.
+        open_low: Boolean, whether `low` itself is excluded.
+        open_high: Boolean, whether `high` itself is excluded.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    open_low: bool = False
+    open_high: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        above = value > low if self.open_low else value >= low
+        below = value < high if self.open_high else value <= high
+        return math.isfinite(value) and above and below
+
+    def __str__(self) -> str:
+        if self.high is not None:
+            left, right = "(" if self.open_low else "[", ")" if self.open_high else "]"
+            return f"in {left}{self.low}, {self.high}{right}"
+        if self.low is not None:
+            return f"{'above' if self.open_low else 'at least'} {self.low}"
+        return "finite"
 
 
-def _setting(default, text):
-    return dataclasses.field(default=default, metadata={"help": text})
+_COUNT = Range(1)
+_SHARE = Range(0, 1)
+_DECAY = Range(0, 1, open_high=True)
+_POSITIVE = Range(0, open_low=True)
+
+
+def _setting(
+    default: Any,
+    group: str,
+    help: str,
+    *,
+    range: Range | None = None,
+    choices: tuple[str, ...] | None = None,
+    resume: bool = False,
+) -> Any:
+    """A field with everything that is known about it.
+
+    Args:
+        default: Its default.
+        group: The heading that `--help` lists it under.
+        help: One or two sentences for `--help`.
+        range: The numbers it can be.
+        choices: The texts it can be.
+        resume: Boolean, whether it may differ when a run is resumed.
+    """
+    metadata = {
+        "group": group,
+        "help": help,
+        "range": range,
+        "choices": choices,
+        "resume": resume,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Everything that decides what a run computes, and where it is kept.
+    """All settings of a run.
 
-    Each field is a flag of `train.py`; its meaning is in the flag's help text. The
-    defaults are the 64 px seed's (`configs/celeb_a.py`).
+    Each field is a flag of `train`, documented by its help text. A field that a
+    network's constructor takes has the argument's name, after the prefix `generator_`
+    or `discriminator_` if it is for one network only. The defaults are those of the
+    64 px SAGAN, heykeetae/Self-Attention-GAN (`configs/celeb_a.py`).
+
+    Raises:
+        UserError: if a value has the wrong type or is out of its range.
+
+    Example:
+
+    ```python
+    sagan_tf.train(Config(dataset="digits", image_size=32, channels=1, steps=100))
+    ```
     """
 
     dataset: str = _setting(
         "digits",
-        '"digits" (built in), "folder" (of images, in data_dir), or the name of a '
-        "TensorFlow Datasets image set.",
+        "Data",
+        '"digits" (built in), "folder" (images in --data_dir) or the name of a '
+        "TensorFlow Datasets image set. On the command line, also a preset's name.",
     )
     data_dir: str | None = _setting(
-        None, "The folder of images, or where TensorFlow Datasets are kept."
+        None,
+        "Data",
+        "Folder of images, or of prepared TensorFlow Datasets.",
+        resume=True,
     )
     workdir: str | None = _setting(
-        None, "Folder of the run; by default runs/ and the preset's name."
+        None,
+        "Run",
+        "Run directory. The default is runs/ and the preset's name.",
+        resume=True,
     )
-    split: str = _setting("train", "Split of the TensorFlow Datasets set.")
+    split: str = _setting("train", "Data", "Split of the TensorFlow Datasets set.")
     crop_size: int | None = _setting(
-        None, "Side in pixels of a centre crop made before resizing; none by default."
+        None,
+        "Data",
+        "Size in pixels of a central square crop made before resizing. By default the "
+        "largest central square.",
+        range=_COUNT,
     )
     image_size: int = _setting(
         64,
-        "Side of the images in pixels: 32, 64, 128 or 256; with resnet 512 too, with "
-        "infogan any multiple of 4.",
+        "Data",
+        "Image size in pixels. Which sizes work depends on the networks.",
+        range=_COUNT,
     )
-    channels: int = _setting(3, "Image channels: 1, 3 or 4.")
+    channels: int = _setting(3, "Data", "Image channels: 1, 3 or 4.", range=_COUNT)
 
     architecture: str = _setting(
         "dcgan",
-        "The networks: dcgan; resnet, the paper's; or infogan, those of an MNIST net.",
+        "Networks",
+        "dcgan: 64 px SAGAN; resnet: the paper's networks; infogan: small networks "
+        "for MNIST.",
+        choices=("dcgan", "resnet", "infogan"),
     )
-    conditional: bool = _setting(False, "Condition the networks on classes (resnet).")
+    conditional: bool = _setting(
+        False, "Networks", "Condition the networks on classes."
+    )
     classes: tuple[str, ...] = _setting(
-        (), "Names of the classes, in order of their labels; by default the data's."
+        (),
+        "Networks",
+        "Class names in the order of their labels. The default is those of the data.",
     )
-    width: int = _setting(64, "Channels of each network's largest map.")
+    width: int = _setting(
+        64, "Networks", "Base channels of the networks.", range=_COUNT
+    )
     discriminator_width: int | None = _setting(
-        None, "Those of the discriminator's; by default --width."
+        None,
+        "Networks",
+        "Base channels of the discriminator. The default is --width.",
+        range=_COUNT,
     )
-    latent_dim: int = _setting(128, "Length of a latent vector.")
+    latent_dim: int = _setting(
+        128, "Networks", "Length of a latent vector.", range=_COUNT
+    )
     latent_distribution: str = _setting(
         "normal",
-        "Distribution of the latents: normal, uniform in [-1, 1), or truncated, normal "
-        "within 2.",
+        "Networks",
+        "Distribution of the latents. uniform is in [-1, 1); truncated is normal, "
+        "redrawn beyond 2.",
+        choices=("normal", "uniform", "truncated"),
     )
     generator_attention_resolutions: tuple[int, ...] | None = _setting(
         None,
-        "Resolutions with self-attention in the generator; by default 16 and, above "
-        "32 px, 32; with resnet 32, and 16 at 32 px.",
+        "Networks",
+        "Resolutions of the generator's feature maps with self-attention. The default "
+        "depends on the networks.",
     )
     discriminator_attention_resolutions: tuple[int, ...] = _setting(
-        (8, 4), "Resolutions with self-attention in the discriminator."
+        (8, 4),
+        "Networks",
+        "Resolutions of the discriminator's feature maps with self-attention.",
     )
     generator_spectral_normalization: bool = _setting(
-        True, "Spectral normalization in the generator."
+        True, "Networks", "Spectral normalization in the generator."
     )
     discriminator_spectral_normalization: bool = _setting(
-        True, "Spectral normalization in the discriminator."
+        True, "Networks", "Spectral normalization in the discriminator."
     )
     spectral_norm_axis: str = _setting(
         "output",
-        "Kernel axis over which transposed convolutions are normalized: output, or "
-        "input as in checkpoints of the PyTorch seed.",
+        "Networks",
+        "Kernel axis that spectral normalization of transposed convolutions uses. "
+        "Checkpoints of heykeetae's PyTorch code need input.",
+        choices=("output", "input"),
     )
     spectral_norm_epsilon: float = _setting(
-        1e-12, "Spectral normalization's epsilon (resnet)."
+        1e-12, "Networks", "Epsilon of spectral normalization.", range=Range(0)
     )
     attention: str = _setting(
-        "pooled", "Attention's keys and values: pooled 2x2, or full (resnet)."
+        "pooled",
+        "Networks",
+        "Keys and values of attention: max-pooled 2x2, or of full resolution.",
+        choices=("pooled", "full"),
     )
     initializer: str = _setting(
-        "xavier", "Start of the kernels: xavier, orthogonal or normal (resnet)."
+        "xavier",
+        "Networks",
+        "Kernel initializer. normal is N(0, 0.02).",
+        choices=("xavier", "orthogonal", "normal"),
     )
     reflection_padding: bool = _setting(
-        False, "Mirror images at the border instead of zeros (resnet)."
+        False, "Networks", "Pad 3x3 convolutions by reflection instead of zeros."
     )
     discriminator_slope: float = _setting(
-        0.0, "Slope of the discriminator's ReLUs below 0 (resnet)."
+        0.0,
+        "Networks",
+        "Negative slope of the discriminator's ReLUs.",
+        range=_SHARE,
     )
     normalize_to_image: bool = _setting(
-        True, "Spectral normalization of the generator's last convolution (resnet)."
+        True, "Networks", "Spectral normalization of the generator's last convolution."
     )
     batch_norm_momentum: float = _setting(
-        0.9, "What moving statistics keep of themselves in a step (resnet)."
+        0.9, "Networks", "Momentum of batch normalization.", range=_SHARE
     )
     last_batch_norm_momentum: float | None = _setting(
-        None, "The generator's last normalization's, if another (resnet)."
+        None,
+        "Networks",
+        "Momentum of the generator's last batch normalization. The default is "
+        "--batch_norm_momentum.",
+        range=_SHARE,
     )
     batch_norm_epsilon: float = _setting(
-        1e-5, "Batch normalization's epsilon (resnet)."
+        1e-5, "Networks", "Epsilon of batch normalization.", range=_POSITIVE
     )
     synchronized_batch_norm: bool = _setting(
-        False, "Batch statistics over all devices together (resnet)."
+        False, "Networks", "Share batch statistics among all devices."
     )
     conditional_spectral_normalization: bool = _setting(
-        False, "Spectral normalization of conditional gains and shifts (resnet)."
+        False,
+        "Networks",
+        "Spectral normalization of the gains and shifts of conditional batch "
+        "normalization.",
     )
 
-    horizontal_flip: bool = _setting(False, "Mirror every other image, at random.")
-    augmentation: tuple[str, ...] = _setting(
-        (), "DiffAugment for small sets: color, translation, cutout."
+    horizontal_flip: bool = _setting(
+        False, "Data", "Random horizontal flip of real images, p = 0.5."
     )
-    batch_size: int = _setting(64, "Images in a batch, over all devices.")
+    augmentation: tuple[str, ...] = _setting(
+        (),
+        "Training",
+        "DiffAugment for small data sets.",
+        choices=("color", "translation", "cutout"),
+    )
+    batch_size: int = _setting(
+        64, "Training", "Images per batch, over all devices.", range=_COUNT
+    )
     accumulation_steps: int = _setting(
         1,
-        "Parts in which a batch is worked through, to need less memory; each has batch "
-        "statistics and augmentations of its own.",
+        "Training",
+        "Gradient accumulation steps: micro-batches per batch, to save memory. Each "
+        "micro-batch has its own batch statistics and augmentations.",
+        range=_COUNT,
     )
-    steps: int = _setting(1_000_000, "Generator updates in all.")
-    loss: str = _setting("hinge", "hinge, non_saturating, lsgan or wgan.")
-    discriminator_steps: int = _setting(1, "Discriminator updates a step.")
+    steps: int = _setting(
+        1_000_000,
+        "Training",
+        "Training steps (generator updates) in total.",
+        range=_COUNT,
+        resume=True,
+    )
+    loss: str = _setting(
+        "hinge",
+        "Training",
+        "Adversarial loss.",
+        choices=("hinge", "non_saturating", "lsgan", "wgan"),
+    )
+    discriminator_steps: int = _setting(
+        1, "Training", "Discriminator updates per step.", range=_COUNT
+    )
     gradient_penalty: str | None = _setting(
-        None, "Penalty on the discriminator's gradient: gp, lp, dragan or r1."
+        None,
+        "Training",
+        "Penalty on the discriminator's gradient.",
+        choices=("gp", "lp", "dragan", "r1"),
     )
-    gradient_penalty_weight: float = _setting(10.0, "The penalty's weight.")
+    gradient_penalty_weight: float = _setting(
+        10.0, "Training", "Weight of the gradient penalty.", range=Range(0)
+    )
     gradient_penalty_interval: int = _setting(
-        1, "Take the penalty in every k-th step only, k times."
+        1,
+        "Training",
+        "Compute the penalty every k-th step and scale it by k (lazy regularization).",
+        range=_COUNT,
     )
     penalty_with_spectral_normalization: bool = _setting(
-        False, "Allow both in the discriminator; each is meant to replace the other."
+        False,
+        "Training",
+        "Allow a gradient penalty together with spectral normalization of the "
+        "discriminator.",
     )
-    generator_learning_rate: float = _setting(1e-4, "Adam's rate, generator.")
-    discriminator_learning_rate: float = _setting(4e-4, "Adam's rate, discriminator.")
+    generator_learning_rate: float = _setting(
+        1e-4, "Training", "Learning rate of the generator's Adam.", range=Range(0)
+    )
+    discriminator_learning_rate: float = _setting(
+        4e-4, "Training", "Learning rate of the discriminator's Adam.", range=Range(0)
+    )
     decay_start_step: int | None = _setting(
-        None, "Step from which both rates fall linearly, to 0 at decay_end_step."
+        None,
+        "Training",
+        "Step from which both learning rates decay linearly, to 0 at --decay_end_step.",
+        range=Range(0),
     )
-    decay_end_step: int | None = _setting(None, "See decay_start_step.")
-    beta_1: float = _setting(0.0, "Adam's beta_1, both networks.")
-    beta_2: float = _setting(0.9, "Adam's beta_2, both networks.")
-    adam_epsilon: float = _setting(1e-8, "Adam's epsilon, both networks.")
+    decay_end_step: int | None = _setting(
+        None, "Training", "See --decay_start_step.", range=_COUNT
+    )
+    beta_1: float = _setting(
+        0.0, "Training", "beta_1 of Adam, both networks.", range=_DECAY
+    )
+    beta_2: float = _setting(
+        0.9, "Training", "beta_2 of Adam, both networks.", range=_DECAY
+    )
+    adam_epsilon: float = _setting(
+        1e-8, "Training", "Epsilon of Adam, both networks.", range=_POSITIVE
+    )
     ema_decay: float = _setting(
-        0.999, "Decay of the generator's moving average, which samples are drawn from."
+        0.999, "Training", "Decay of the EMA generator.", range=_DECAY
     )
     ema_start_step: int = _setting(
-        0, "Step before which the average is the generator itself."
+        0,
+        "Training",
+        "Before this step the EMA copies the generator. If positive, it replaces the "
+        "default warm-up.",
+        range=Range(0),
     )
     precision: str = _setting(
-        "float32", "float32, or mixed_bfloat16 for half-precision arithmetic."
+        "float32",
+        "Training",
+        "mixed_bfloat16 computes in half precision where the hardware has it.",
+        choices=("float32", "mixed_bfloat16"),
     )
     jit_compile: bool = _setting(
         False,
-        "Compile the training step with XLA; a run that goes on is then exact only as "
-        "far as XLA's sums are.",
+        "Training",
+        "Compile the training step with XLA. A resumed run is then equal only up to "
+        "XLA's rounding.",
     )
-    seed: int = _setting(0, "Seed of weights, latents and the order of the data.")
+    seed: int = _setting(
+        0,
+        "Training",
+        "Random seed of weights, latents and data order.",
+        range=Range(0, 2**31 - 1),
+    )
 
-    log_interval: int = _setting(50, "Steps between rows of logs/metrics.csv.")
-    sample_interval: int = _setting(500, "Steps between grids in samples/.")
-    checkpoint_interval: int = _setting(500, "Steps between checkpoints.")
-    num_samples: int = _setting(64, "Images in a grid.")
+    log_interval: int = _setting(
+        50, "Run", "Steps between rows of logs/metrics.csv.", range=_COUNT
+    )
+    sample_interval: int = _setting(
+        500, "Run", "Steps between grids in samples/.", range=_COUNT
+    )
+    checkpoint_interval: int = _setting(
+        500, "Run", "Steps between checkpoints.", range=_COUNT
+    )
+    num_samples: int = _setting(64, "Run", "Images in a grid.", range=_COUNT)
     evaluation_interval: int | None = _setting(
         None,
-        "Steps between figures in logs/evaluation.csv; the checkpoint of the best one "
-        "is kept. By default none are computed.",
+        "Run",
+        "Steps between evaluations. Scores go to logs/evaluation.csv, and the "
+        "checkpoint with the best score is kept. The default is none.",
+        range=_COUNT,
+        resume=True,
     )
-    evaluation_metric: str = _setting("fid", "The figure: fid or kid.")
-    evaluation_images: int = _setting(2000, "Generated images that it is of.")
+    evaluation_metric: str = _setting(
+        "fid",
+        "Run",
+        "Metric of these evaluations.",
+        choices=("fid", "kid"),
+        resume=True,
+    )
+    evaluation_images: int = _setting(
+        2000,
+        "Run",
+        "Generated images per evaluation.",
+        range=Range(2),
+        resume=True,
+    )
     evaluation_extractor: str = _setting(
-        "classifier", "Network that it is computed with; see evaluate --help."
+        "classifier",
+        "Run",
+        "Feature extractor of these evaluations; see evaluate --help.",
+        resume=True,
     )
 
-    def __post_init__(self):
-        # Python files and JSON both may give lists.
-        for name in ("generator", "discriminator"):
-            name += "_attention_resolutions"
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name in ("classes", "augmentation"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+    def __post_init__(self) -> None:
         if self.workdir is None:
-            name = self.dataset.replace("/", "_")
+            name = str(self.dataset).replace("/", "_")
             object.__setattr__(self, "workdir", f"runs/{name}")
-        positive = (
-            *("image_size", "width", "latent_dim", "batch_size", "steps"),
-            *("discriminator_steps", "log_interval", "sample_interval"),
-            *("checkpoint_interval", "num_samples"),
-            *("accumulation_steps", "gradient_penalty_interval", "evaluation_images"),
-        )
-        for name in positive:
-            if getattr(self, name) < 1:
-                raise UserError(
-                    f"--{name} must be at least 1. Received: {getattr(self, name)}"
-                )
-        for name in ("crop_size", "discriminator_width", "evaluation_interval"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise UserError(
-                    f"--{name} must be at least 1. Received: {getattr(self, name)}"
-                )
-        if self.evaluation_metric not in ("fid", "kid"):
-            raise UserError(
-                "--evaluation_metric must be fid or kid. "
-                f"Received: {self.evaluation_metric}"
-            )
-        if not 0 <= self.seed < 2**31:
-            raise UserError(
-                f"--seed must be from 0 to {2**31 - 1}. Received: {self.seed}"
-            )
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, list):  # Python files and JSON may give lists
+                value = tuple(value)
+                object.__setattr__(self, field.name, value)
+            _check_value(field, value)
         if self.batch_size % self.accumulation_steps:
             raise UserError(
-                f"--batch_size={self.batch_size} cannot be cut into "
-                f"--accumulation_steps={self.accumulation_steps} equal parts"
+                f"--batch_size={self.batch_size} must be a multiple of "
+                f"--accumulation_steps={self.accumulation_steps}"
             )
-        decay = (self.decay_start_step, self.decay_end_step)
-        if decay != (None, None) and (None in decay or not 0 <= decay[0] < decay[1]):
+        start, end = self.decay_start_step, self.decay_end_step
+        if (start is None) != (end is None) or (start or 0) >= (end or math.inf):
             raise UserError(
                 "--decay_start_step and --decay_end_step go together, the first one "
-                f"lower. Received: {decay[0]} and {decay[1]}"
-            )
-        if self.precision not in ("float32", "mixed_bfloat16"):
-            raise UserError(
-                "--precision must be float32 or mixed_bfloat16. "
-                f"Received: {self.precision}"
+                f"lower. Received: {start} and {end}"
             )
 
     @property
-    def num_classes(self):
+    def run_dir(self) -> Path:
+        """The run directory."""
+        return Path(str(self.workdir))
+
+    @property
+    def num_classes(self) -> int:
         """How many classes the networks are conditioned on; 0 for none."""
         return len(self.classes) if self.conditional else 0
 
-    def to_json(self):
-        """The settings as JSON text, all but the place of the run itself."""
+    def to_json(self) -> str:
+        """Returns all settings but the run directory as JSON text."""
         values = dataclasses.asdict(self)
         del values["workdir"]
         return json.dumps(values, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text, workdir):
-        """The settings that `to_json` wrote, for the run in `workdir`."""
+    def from_json(cls, text: str, workdir: str | Path) -> "Config":
+        """Returns the settings that `to_json` wrote, for the run in `workdir`."""
         values = json.loads(text)
         unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
         if unknown:
@@ -263,87 +439,59 @@ class Config:
             )
         return cls(**values, workdir=str(workdir))
 
-    def differences(self, other):
-        """Lists, as text, the settings in which two configs may not differ."""
+    def differences(self, other: "Config") -> list[str]:
+        """Returns, as text, the settings that differ and may not on resume."""
         return [
             f"{field.name}: {getattr(self, field.name)} -> {getattr(other, field.name)}"
             for field in dataclasses.fields(self)
-            if field.name not in CHANGEABLE
+            if not field.metadata["resume"]
             and getattr(self, field.name) != getattr(other, field.name)
         ]
 
 
-def define_flags(flag_values=flags.FLAGS):
-    """Defines one absl flag a field of `Config`, unset by default, and `--config`.
-
-    An unset flag leaves a preset's value alone.
-
-    Args:
-        flag_values: absl `FlagValues` to define them in; by default the global ones.
-    """
-    flags.DEFINE_string(
-        "config",
-        None,
-        "Python file with get_config(), instead of --dataset.",
-        flag_values=flag_values,
-    )
-    for field in dataclasses.fields(Config):
-        name, text = field.name, field.metadata["help"]
-        if field.type is bool:
-            define = flags.DEFINE_bool
-        elif field.type in (int, int | None):
-            define = flags.DEFINE_integer
-        elif field.type in (float, float | None):
-            define = flags.DEFINE_float
-        elif field.type in (str, str | None):
-            define = flags.DEFINE_string
-        else:
-            define, text = flags.DEFINE_list, f"{text} Comma-separated."
-        define(name, None, text, flag_values=flag_values)
-
-
-def config_from_flags(configs_dir, flag_values=flags.FLAGS):
-    """Builds a run's config: preset or saved run, with the flags' values over it.
-
-    Args:
-        configs_dir: Folder of the presets, `NAME.py` with `get_config()`.
-        flag_values: The parsed flags of `define_flags`.
+def value_type(field: dataclasses.Field) -> tuple[Any, bool, bool]:
+    """Returns the type of a setting's values.
 
     Returns:
-        A `Config` with `workdir` set.
-
-    Raises:
-        UserError: if there is no such preset, or a value is wrong.
+        - The type: bool, int, float or str; of a tuple's elements, if it is a tuple.
+        - Boolean, whether it is a tuple.
+        - Boolean, whether it can be None.
     """
-    given = {name: flag_values[name].value for name in flag_values}
-    overrides = {
-        field.name: given[field.name]
-        for field in dataclasses.fields(Config)
-        if given[field.name] is not None
-    }
-    for name, value in overrides.items():
-        if name.endswith("_resolutions"):
-            overrides[name] = _parse_integers(name, value)
-
-    # Whoever looks at the run later may do so from another folder.
-    data_dir = overrides.get("data_dir")
-    if data_dir and "://" not in data_dir:
-        overrides["data_dir"] = os.path.abspath(os.path.expanduser(data_dir))
-
-    saved = Path(overrides.get("workdir") or "") / "config.json"
-    if given["config"]:
-        config = load_preset(given["config"])
-        name = Path(given["config"]).stem
-    elif "dataset" in overrides or not ("workdir" in overrides and saved.exists()):
-        name = overrides.pop("dataset", "digits")
-        config = _find_preset(Path(configs_dir), name)
-    else:
-        config, name = load_config(overrides["workdir"]), None
-    overrides.setdefault("workdir", f"runs/{str(name).replace('/', '_')}")
-    return dataclasses.replace(config, **overrides)
+    options: tuple[Any, ...] = (field.type,)
+    if isinstance(field.type, types.UnionType):
+        options = typing.get_args(field.type)
+    kind = options[0]
+    elements = typing.get_args(kind)
+    return (elements or (kind,))[0], bool(elements), types.NoneType in options
 
 
-def load_config(workdir):
+_TYPE_NAMES = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
+
+
+def _check_value(field: dataclasses.Field, value: Any) -> None:
+    kind, is_tuple, is_optional = value_type(field)
+    if value is None and is_optional:
+        return
+    name, limits = f"--{field.name}", field.metadata["range"]
+    choices = field.metadata["choices"]
+    for one in value if is_tuple and isinstance(value, tuple) else (value,):
+        # Python counts booleans as integers, and integers are valid floats.
+        valid = type(one) is kind or (kind is float and type(one) is int)
+        if not valid or is_tuple != isinstance(value, tuple):
+            expected = _TYPE_NAMES[kind]
+            raise UserError(
+                f"{name} takes {'a list, each ' * is_tuple}{expected}. "
+                f"Received: {value!r}"
+            )
+        if limits is not None and one not in limits:
+            raise UserError(f"{name} must be {limits}. Received: {one}")
+        if choices is not None and one not in choices:
+            raise UserError(
+                f"{name} must be one of {', '.join(choices)}. Received: {one}"
+            )
+
+
+def load_config(workdir: str | Path) -> Config:
     """Reads the config of the run in `workdir`.
 
     Raises:
@@ -358,56 +506,55 @@ def load_config(workdir):
     return Config.from_json(path.read_text(), workdir)
 
 
-def save_config(config):
-    """Writes `config.json` into the config's workdir, in one piece."""
-    workdir = Path(config.workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
-    partial = workdir / "config.json.partial"
+def save_config(config: Config) -> None:
+    """Writes `config.json` to the run directory, atomically."""
+    config.run_dir.mkdir(parents=True, exist_ok=True)
+    partial = config.run_dir / "config.json.partial"
     partial.write_text(config.to_json())
-    os.replace(partial, workdir / "config.json")
+    os.replace(partial, config.run_dir / "config.json")
 
 
-def load_preset(path):
-    """Returns what `get_config()` of the Python file `path` gives.
+def presets_dir() -> Path:
+    """Returns the folder of the presets: `configs/`, or where it was installed."""
+    package = Path(__file__).parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def preset_names() -> list[str]:
+    """Returns the names of all presets, sorted."""
+    names = (path.stem for path in presets_dir().glob("*.py"))
+    return sorted(name for name in names if not name.startswith("_"))
+
+
+def load_preset(preset: str | Path) -> Config:
+    """Loads a preset.
+
+    Args:
+        preset: A preset's name, such as `"mnist"`, or the path of a Python file with a
+            function `get_config()`.
 
     Raises:
-        UserError: if the file is missing or has no `get_config`.
+        UserError: if there is no such preset or file, or it has no `get_config`.
+
+    Example:
+
+    ```python
+    config = dataclasses.replace(load_preset("mnist"), steps=10_000)
+    ```
     """
-    path = Path(path)
+    path = Path(preset)
+    if str(preset) in preset_names():
+        path = presets_dir() / f"{preset}.py"
     if not path.is_file():
         raise UserError(
-            f"There is no config file {path}. --config takes a Python file, such as "
-            "configs/mnist.py; a preset's name goes with --dataset"
+            f"There is no config file {path}. Give a Python file with get_config(), or "
+            f"a preset: {', '.join(preset_names())}"
         )
     spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, "get_config"):
         raise UserError(f"{path} has no function get_config()")
     return module.get_config()
-
-
-def _find_preset(configs_dir, name):
-    path = configs_dir / f"{name}.py"
-    if path.exists():
-        return load_preset(path)
-    import tensorflow_datasets as tfds
-
-    if name.split("/")[0] in tfds.list_builders(with_community_datasets=False):
-        return Config(dataset=name)
-    presets = sorted(preset.stem for preset in configs_dir.glob("*.py"))
-    close = difflib.get_close_matches(name, presets + tfds.list_builders(), n=1)
-    hint = f"Did you mean {close[0]}? " if close else ""
-    raise UserError(
-        f"There is no dataset {name!r}. {hint}Presets: {', '.join(presets)}; "
-        "any image set of TensorFlow Datasets; or --dataset=folder --data_dir=DIR"
-    )
-
-
-def _parse_integers(name, values):
-    try:
-        return tuple(int(value) for value in values if value.strip())
-    except ValueError:
-        raise UserError(
-            f"--{name} takes numbers, such as 16,32. Received: {','.join(values)}"
-        ) from None

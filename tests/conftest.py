@@ -1,14 +1,16 @@
 import keras
 import pytest
-import tensorflow as tf
 
-from tests.processes import TINY, call
+pytest.register_assert_rewrite("tests.contract")
 
-# Two logical devices, for what is distributed; all else runs on the first.
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0],
-    [tf.config.LogicalDeviceConfiguration()] * 2,
-)
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    # Two logical devices for the distributed tests; all others run on the first.
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0],
+        [tf.config.LogicalDeviceConfiguration()] * 2,
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -19,12 +21,16 @@ def seeded():
 @pytest.fixture(scope="session")
 def two_devices():
     """One strategy for all tests: a second one in a process clashes with the first."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("tf.distribute needs the TensorFlow backend")
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
 @pytest.fixture(scope="session")
 def workdir(tmp_path_factory):
-    """A run of twelve steps that nothing disturbed."""
+    """The directory of an uninterrupted run of twelve steps."""
+    from tests.processes import TINY, call
+
     workdir = tmp_path_factory.mktemp("run")
     code, stdout, stderr = call("train.py", f"--workdir={workdir}", *TINY)
     assert code == 0, stderr

@@ -1,19 +1,19 @@
-"""Exports a run's averaged generator for serving."""
-
-from pathlib import Path
+"""Exports a run's EMA generator for serving."""
 
 from absl import flags
 
-from sagan_tf.commands._run import WORKDIR, open_run
-
-_FORMAT = flags.DEFINE_enum("format", "saved_model", ["saved_model"], "What to write.")
+from sagan_tf.commands.run_flags import define_run_flags, open_run
 
 
-def run():
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the command's flags."""
+    define_run_flags(values)
+    flags.DEFINE_enum(
+        "format", "saved_model", ["saved_model"], "Format.", flag_values=values
+    )
+
+
+def run(values: flags.FlagValues) -> None:
     """Runs the command."""
-    from sagan_tf.export import export_saved_model
-
-    trained = open_run()
-    path = Path(WORKDIR.value) / "export" / _FORMAT.value
-    export_saved_model(trained.model, path)
-    print(f"SavedModel of step {trained.step}: {path}")
+    run = open_run(values)
+    print(f"SavedModel of step {run.step} saved to {run.export()}")

@@ -1,37 +1,48 @@
-"""Turns a checkpoint of the 64 px PyTorch SAGAN into a run."""
+"""Imports a checkpoint of heykeetae's 64 px PyTorch SAGAN as a run."""
 
 import shlex
 
 from absl import flags
 
-_GENERATOR = flags.DEFINE_string(
-    "generator", None, "The generator's state dict, N_G.pth, or an .npz of its arrays."
-)
-_DISCRIMINATOR = flags.DEFINE_string(
-    "discriminator", None, "The discriminator's, N_D.pth; either alone is enough."
-)
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder to make.", required=True)
-_CONFIG = flags.DEFINE_string(
-    "config",
-    None,
-    "Preset, a Python file with get_config(), whose data and training are gone on "
-    "with; by default the original's, on CelebA.",
-)
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the command's flags."""
+    flags.DEFINE_string(
+        "generator",
+        None,
+        "The generator's state dict, N_G.pth, or an .npz file of its arrays.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "discriminator",
+        None,
+        "The discriminator's, N_D.pth. Either file alone is enough.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "workdir", None, "Run directory to create.", required=True, flag_values=values
+    )
+    flags.DEFINE_string(
+        "config",
+        None,
+        "Preset, or Python file with get_config(), whose data and training settings a "
+        "resumed run uses. The default is the original's, on CelebA.",
+        flag_values=values,
+    )
 
 
-def run():
+def run(values: flags.FlagValues) -> None:
     """Runs the command."""
     from sagan_tf.config import load_preset
     from sagan_tf.importers import import_sagan64
 
-    workdir = _WORKDIR.value
     step = import_sagan64(
-        workdir,
-        _GENERATOR.value,
-        _DISCRIMINATOR.value,
-        load_preset(_CONFIG.value) if _CONFIG.value else None,
+        values.workdir,
+        values.generator,
+        values.discriminator,
+        load_preset(values.config) if values.config else None,
     )
-    print(f"Imported into {workdir}, step {step}")
-    flag = shlex.quote(f"--workdir={workdir}")
-    print(f"Look at it: python -m sagan_tf sample {flag}")
-    print(f"Go on:      python train.py {flag}")
+    flag = shlex.quote(f"--workdir={values.workdir}")
+    print(f"Imported into {values.workdir}, step {step}")
+    print(f"Sample it:       python -m sagan_tf sample {flag}")
+    print(f"Resume training: python -m sagan_tf train {flag}")

@@ -1,59 +1,133 @@
-"""The way in of every command: flags are parsed, and mistakes are one line each."""
+"""Runs a command: parses its flags, and reports mistakes in one line."""
 
-import re
+import importlib
+import logging
+import os
 import sys
+from typing import Any
 
-from absl import app, flags, logging
+from absl import flags
+from absl import logging as absl_logging
 
 from sagan_tf.errors import UserError
+from sagan_tf.flags import format_config_help, format_flag, parse_flags
+
+COMMANDS = (
+    *("train", "sample", "interpolate", "attend", "evaluate", "neighbors", "video"),
+    *("export", "import_torch"),
+)
+_HELP = {"-h", "--help", "--helpfull", "--helpshort"}
 
 
-def main(function):
-    """Parses the flags and calls `function()`; a user's mistake is one line.
+def main() -> None:
+    """Runs the command line of this process: `sagan-tf COMMAND --flags`."""
+    sys.exit(run_command(sys.argv[1:]))
 
-    The process ends with exit code 0; with 1 and the line on stderr; or, stopped by
-    Ctrl-C, with 130.
+
+def run_command(arguments: list[str]) -> int:
+    """Runs a command.
+
+    Args:
+        arguments: Its name and its flags.
+
+    Returns:
+        The exit code: 0; 1 after a mistake, described in one line on stderr; 130 after
+        Ctrl-C.
     """
-
-    def call(argv):
-        if len(argv) > 1:
-            fail(f"Unexpected argument {argv[1]!r}. Flags look like --name=value")
-        # TensorFlow's own notes on each file it writes are below this.
-        logging.set_verbosity(logging.WARNING)
-        try:
-            function()
-        except UserError as error:
-            fail(error)
-        except OSError as error:
-            if error.filename is None:
-                raise
-            fail(f"{error.filename}: {error.strerror}")
-        except KeyboardInterrupt:
-            print("Stopped", file=sys.stderr)
-            sys.exit(130)
-
-    app.run(call, flags_parser=_parse)
-
-
-def fail(message):
-    """Prints a line on stderr and ends the process with exit code 1."""
-    print(f"Error: {message}", file=sys.stderr)
-    sys.exit(1)
-
-
-def _parse(argv):
     try:
-        return flags.FLAGS(argv)
-    except (flags.Error, ValueError) as error:
-        # absl's text is "flag --NAME=VALUE: REASON", and for some flags the reason is
-        # what Python's int() says.
-        found = re.match(r"flag --(\w+)=(.*?): (.*)", str(error), re.DOTALL)
-        if not found:
-            fail(error)
-        name, value, reason = found.groups()
-        if "other than None" in reason:
-            fail(f"--{name} is missing: {flags.FLAGS[name].help}")
-        expected = flags.FLAGS[name].parser.syntactic_help
-        if expected:
-            fail(f"--{name} takes {expected}. Received: {value}")
-        fail(f"--{name}={value}: {reason}")
+        if not arguments or arguments[0] in _HELP:
+            print(_format_commands())
+            return 0
+        name, *given = arguments
+        if name not in COMMANDS:
+            raise UserError(
+                f"There is no command {name!r}. Commands: {', '.join(COMMANDS)}"
+            )
+        command = importlib.import_module(f"sagan_tf.commands.{name}")
+        values = flags.FlagValues()
+        command.define_flags(values)
+        if _HELP & set(given):
+            print(_format_help(name, command, values))
+            return 0
+        parse_flags(values, given)
+        _prepare_process()
+        command.run(values)
+        return 0
+    except UserError as error:
+        message = str(error)
+    except BrokenPipeError:  # the reader of the output, such as `head`, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        message = f"{error.filename}: {error.strerror}"
+    except KeyboardInterrupt:
+        print("Stopped", file=sys.stderr)
+        return 130
+    print(f"Error: {message}", file=sys.stderr)
+    return 1
+
+
+def _prepare_process() -> None:
+    """Quiets TensorFlow's start and checks the backend, before TensorFlow is imported.
+
+    Raises:
+        UserError: if Keras is set to another backend.
+    """
+    # Without it nine lines precede the first output, one of them, on a machine without
+    # a GPU, a "failed call to cuInit".
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    absl_logging.set_verbosity(absl_logging.WARNING)
+    logging.basicConfig(format="Warning: %(message)s", level=logging.WARNING)
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow":
+        raise UserError(
+            "The commands need the TensorFlow backend of Keras. "
+            f"Received: KERAS_BACKEND={backend}. Set KERAS_BACKEND=tensorflow"
+        )
+
+
+def _format_commands() -> str:
+    lines = []
+    for name in COMMANDS:
+        command = importlib.import_module(f"sagan_tf.commands.{name}")
+        lines.append(f"  {name:<14}{command.__doc__}")
+    return "\n".join(
+        [
+            "Usage: sagan-tf COMMAND --flags, or python -m sagan_tf COMMAND --flags\n",
+            *lines,
+            "\nFlags of a command: sagan-tf COMMAND --help",
+        ]
+    )
+
+
+def _format_help(name: str, command: Any, values: flags.FlagValues) -> str:
+    usage = f"{command.__doc__}\n\nUsage: sagan-tf {name} --flags\n"
+    own = [
+        format_flag(
+            flag.name,
+            " ".join(filter(None, [flag.help, _syntax(flag)])),
+            flag.default,
+            flag.boolean,
+        )
+        for flag in (values[name] for name in values)
+        if name != "train" or flag.name in ("config", "dry_run")
+    ]
+    settings = ""
+    if name == "train":
+        settings = (
+            "\nSettings. A preset's values replace the defaults below; --dry_run shows "
+            f"the result.\n\n{format_config_help()}"
+        )
+    return f"{usage}\n{''.join(own)}{settings}".rstrip()
+
+
+def _syntax(flag: Any) -> str:
+    """Returns the values that a flag takes, if absl knows them."""
+    if flag.boolean:
+        return ""
+    choices = getattr(flag.parser, "enum_values", None)
+    if choices:
+        return f"One of {', '.join(choices)}."
+    return ""

@@ -1,59 +1,44 @@
-"""Puts samples beside the training images nearest to them: has the run memorized?"""
+"""Shows samples with their nearest training images, to detect memorization."""
 
-from pathlib import Path
-
-import numpy as np
 from absl import flags
 
-from sagan_tf.commands._run import WORKDIR, open_run
-from sagan_tf.errors import UserError
-
-_NUM_IMAGES = flags.DEFINE_integer("num_images", 8, "How many samples.", lower_bound=1)
-_NEIGHBORS = flags.DEFINE_integer(
-    "neighbors", 7, "How many training images beside each.", lower_bound=1
-)
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the latents.")
-_OUTPUT = flags.DEFINE_string(
-    "output",
-    None,
-    "FILE.png; by default one in samples/ in the run's folder.",
-)
-_COMPARED = 100  # samples, and training images, that the two distances are of
+from sagan_tf.commands.run_flags import define_run_flags, define_seed_flag, open_run
 
 
-def run():
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the command's flags."""
+    define_run_flags(values)
+    flags.DEFINE_integer(
+        "num_images", 8, "Number of samples.", lower_bound=1, flag_values=values
+    )
+    flags.DEFINE_integer(
+        "neighbors",
+        7,
+        "Number of training images beside each sample.",
+        lower_bound=1,
+        flag_values=values,
+    )
+    define_seed_flag(values)
+    flags.DEFINE_string(
+        "output",
+        None,
+        "FILE.png. The default is a new one in samples/ of the run directory.",
+        flag_values=values,
+    )
+
+
+def run(values: flags.FlagValues) -> None:
     """Runs the command."""
-    from sagan_tf.data import load_images
-    from sagan_tf.visualization import save_image_grid
-    from sagan_tf.visualization.neighbors import find_nearest
-
-    name = f"neighbors_seed{_SEED.value}.png"
-    output = Path(_OUTPUT.value or Path(WORKDIR.value) / "samples" / name)
-    if output.suffix != ".png":
-        raise UserError(f"--output takes FILE.png. Received: {_OUTPUT.value}")
-    trained = open_run()
-    real, _ = load_images(trained.config)
-    count, wanted = _NUM_IMAGES.value, _NEIGHBORS.value
-    if wanted >= len(real):
-        raise UserError(
-            f"--neighbors={wanted} are too many: there are {len(real)} training images"
-        )
-    samples = trained.generate(max(count, _COMPARED), _SEED.value)
-    mirrored = trained.config.horizontal_flip  # then that is how it saw half of them
-    places, distances = find_nearest(samples, real, wanted, mirrored)
-    white = np.full_like(samples[:1], 255)
-    rows = [
-        np.concatenate([sample[None], white, real[own]])
-        for sample, own in zip(samples[:count], places, strict=False)
-    ]
-    save_image_grid(np.concatenate(rows), output, columns=wanted + 2)
-
-    compared = min(_COMPARED, len(real))
-    chosen = np.random.default_rng(0).choice(len(real), compared, replace=False)
-    # Two, of which the first is itself.
-    _, real_distances = find_nearest(real[chosen], real, 2, mirrored)
-    print("To the nearest training image, root mean square of the pixels, medians:")
-    print(f"  of a sample                 {np.median(distances[:, 0]):7.2f}")
-    print(f"  of another training image   {np.median(real_distances[:, 1]):7.2f}")
-    print("A sample much nearer than that is a copy.")
-    print(f"Samples, and beside each the nearest training images: {output}")
+    result = open_run(values).neighbors(
+        output=values.output,
+        num_images=values.num_images,
+        neighbors=values.neighbors,
+        seed=values.seed,
+    )
+    print(
+        "Median distance to the nearest training image (RMS of the pixels, 0 to 255):"
+    )
+    print(f"  of a sample                 {result.sample_distance:7.2f}")
+    print(f"  of another training image   {result.real_distance:7.2f}")
+    print("A sample that is much closer is a copy.")
+    print(f"Samples, each with its nearest training images, saved to {result.path}")

@@ -5,57 +5,60 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from sagan_tf.models.sagan import check_labels, to_uint8
+from sagan_tf.sampling import Sampler, check_labels, to_uint8
+from sagan_tf.types import Tensor
 
 
-def export_saved_model(model, path):
-    """Writes the averaged generator as a SavedModel with named signatures.
+def export_saved_model(sampler: Sampler, path: str | Path) -> Path:
+    """Writes a generator as a SavedModel with named signatures.
 
-    - `serving_default`(latents float32 `[B, latent_dim]`) gives `images` float32
+    - `serving_default`(latents float32 `[B, latent_dim]`) returns `images` float32
       `[B, S, S, C]` in `[-1, 1]`.
-    - `sample`(num_images int32 `[]`, seed int32 `[]`, truncation float32 `[]`) gives
-      `images` uint8: those of `SAGAN.generate`.
-    - `attention`(latents) gives `images` and one map a block, such as
+    - `sample`(num_images int32 `[]`, seed int32 `[]`, truncation float32 `[]`) returns
+      `images` uint8, those of `Sampler.generate`.
+    - `attention`(latents) returns `images` and one map per block, such as
       `attention_16x16` float32 `[B, N, M]`.
 
-    Where there are classes, the first and the last take `labels` int32 `[B]` too, and
-    `sample` takes `label` int32 `[]`, -1 for random ones.
+    With classes, the first and the last also take `labels` int32 `[B]`, and `sample`
+    takes `label` int32 `[]`, -1 for random ones.
 
-    It is loaded by `tf.saved_model.load`, or a TensorFlow server, without this
-    package and without Keras. An earlier export at `path` is replaced.
+    `tf.saved_model.load` and TensorFlow Serving load it without this package and
+    without Keras. An earlier export at `path` is replaced.
 
     Args:
-        model: `SAGAN`.
+        sampler: `Sampler` of the generator.
         path: Folder to write.
 
     Returns:
         The path.
     """
-    generator = model.ema_generator
+    generator, num_classes = sampler.generator, sampler.num_classes
     inputs = [tf.TensorSpec([None, generator.latent_dim], tf.float32, "latents")]
     controls = [
         tf.TensorSpec([], tf.int32, "num_images"),
         tf.TensorSpec([], tf.int32, "seed"),
         tf.TensorSpec([], tf.float32, "truncation"),
     ]
-    if model.num_classes:
+    if num_classes:
         inputs.append(tf.TensorSpec([None], tf.int32, "labels"))
         controls.append(tf.TensorSpec([], tf.int32, "label"))
 
-    def serve(latents, *labels):
-        labels = [check_labels(each, model.num_classes) for each in labels]
+    def serve(latents: Tensor, *labels: Tensor) -> dict[str, Tensor]:
+        labels = tuple(check_labels(each, num_classes) for each in labels)
         return {"images": generator(latents, *labels, training=False)}
 
-    def sample(num_images, seed, truncation, *label):
-        inputs = [model.sample_latents(num_images, seed, truncation)]
-        if label:
-            label = check_labels(label[0], model.num_classes, lowest=-1)
-            drawn = model.sample_labels(num_images, seed)
-            inputs.append(tf.where(label < 0, drawn, label))
+    def sample(
+        num_images: Tensor, seed: Tensor, truncation: Tensor, *label: Tensor
+    ) -> dict[str, Tensor]:
+        inputs = [sampler.latents(num_images, seed, truncation)]
+        for each in label:
+            each = check_labels(each, num_classes, lowest=-1)
+            random = sampler.labels(num_images, seed)
+            inputs.append(tf.where(each < 0, random, each))
         return {"images": to_uint8(generator(*inputs, training=False))}
 
-    def attention(latents, *labels):
-        labels = [check_labels(each, model.num_classes) for each in labels]
+    def attention(latents: Tensor, *labels: Tensor) -> dict[str, Tensor]:
+        labels = tuple(check_labels(each, num_classes) for each in labels)
         images, scores = generator(
             latents, *labels, training=False, return_attention_scores=True
         )

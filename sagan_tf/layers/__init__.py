@@ -1,9 +1,11 @@
-"""Layers written in `keras.ops` alone, for use in any Keras model."""
+"""Layers for any Keras model, written in `keras.ops` for every Keras backend."""
 
 from sagan_tf.layers.conditional_batch_normalization import (
     ConditionalBatchNormalization,
 )
-from sagan_tf.layers.residual_blocks import DiscriminatorBlock, GeneratorBlock
+from sagan_tf.layers.discriminator_block import DiscriminatorBlock
+from sagan_tf.layers.generator_block import GeneratorBlock
+from sagan_tf.layers.reflection_conv2d import ReflectionConv2D
 from sagan_tf.layers.self_attention import SelfAttention
 from sagan_tf.layers.spectral_normalization import SpectralNormalization
 
@@ -11,6 +13,7 @@ __all__ = [
     "ConditionalBatchNormalization",
     "DiscriminatorBlock",
     "GeneratorBlock",
+    "ReflectionConv2D",
     "SelfAttention",
     "SpectralNormalization",
 ]

@@ -1,43 +1,53 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from sagan_tf.layers.spectral_normalization import SpectralNormalization
+from sagan_tf.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="sagan_tf")
 class ConditionalBatchNormalization(keras.layers.Layer):
-    """Batch normalization whose gain and shift are each class's own.
+    """Batch normalization with a gain and a shift for each class.
 
-    With `mean` and `variance` of each channel over the batch (in training) or moving
-    ones (otherwise), the same for all classes:
+    `mean` and `variance` of each channel are those of the batch in training and moving
+    averages otherwise. All classes share them:
 
     `output = gain[label] * (x - mean) / sqrt(variance + epsilon) + shift[label]`
 
-    The gains start at 1 and the shifts at 0, so at first the layer is plain batch
-    normalization. It is computed in float32 under every dtype policy.
+    Gains start at 1 and shifts at 0, so a new layer is plain batch normalization. The
+    layer computes in float32 under every dtype policy.
 
     Args:
         num_classes: Positive integer.
-        momentum: Float, what the moving statistics keep of themselves in a step.
+        momentum: Float in `[0, 1]`, momentum of the moving averages.
         epsilon: Small float added to the variance.
         synchronized: Boolean, whether all replicas of a `tf.distribute` strategy share
             their batch statistics.
         spectral_normalization: Boolean, whether the two tables are spectrally
-            normalized, as in PyTorch-StudioGAN. The gain is `1 + table[label]` then,
-            and both tables start by Glorot's rule: one of ones would have a gain of
-            almost 0, one of zeros no spectral norm.
-        spectral_norm_epsilon: Small float, the epsilon of that.
+            normalized, as in PyTorch-StudioGAN. The gain is then `1 + table[label]`,
+            and both tables start from Glorot's uniform distribution: a normalized table
+            of ones would give a gain near 0, and a table of zeros has no spectral norm.
+        spectral_norm_epsilon: Small float, the epsilon of spectral normalization.
 
     Call arguments:
         inputs: Float `[batch, ..., channels]`.
-        labels: Integers `[batch]` in `[0, num_classes)`; or, for images between the
-            classes, float `[batch, num_classes]`, the weights of the classes' rows.
-        training: Boolean, whether batch statistics are used and moving ones move.
+        labels: Integers `[batch]` in `[0, num_classes)`; or class weights, float
+            `[batch, num_classes]`, for images between classes.
+        training: Boolean, whether to use batch statistics and to update the moving
+            averages.
 
     Output: a tensor of the inputs' shape and the layer's compute dtype.
 
     Raises:
         ValueError: if `num_classes` is not positive.
+
+    Example:
+
+    ```python
+    outputs = ConditionalBatchNormalization(num_classes=10)(feature_map, labels)
+    ```
 
     Reference:
         [Dumoulin et al., 2016](https://arxiv.org/abs/1610.07629);
@@ -46,13 +56,13 @@ class ConditionalBatchNormalization(keras.layers.Layer):
 
     def __init__(
         self,
-        num_classes,
-        momentum=0.9,
-        epsilon=1e-5,
-        synchronized=False,
-        spectral_normalization=False,
-        spectral_norm_epsilon=1e-12,
-        **kwargs,
+        num_classes: int,
+        momentum: float = 0.9,
+        epsilon: float = 1e-5,
+        synchronized: bool = False,
+        spectral_normalization: bool = False,
+        spectral_norm_epsilon: float = 1e-12,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if num_classes < 1:
@@ -75,12 +85,12 @@ class ConditionalBatchNormalization(keras.layers.Layer):
             name="normalization",
         )
 
-    def build(self, inputs_shape, labels_shape=None):
+    def build(self, inputs_shape: Shape, labels_shape: Shape | None = None) -> None:
         self.normalization.build(inputs_shape)
         self.gain = self._table("gain", "ones", inputs_shape[-1])
         self.shift = self._table("shift", "zeros", inputs_shape[-1])
 
-    def call(self, inputs, labels, training=False):
+    def call(self, inputs: Tensor, labels: Tensor, training: bool = False) -> Tensor:
         normalized = self.normalization(ops.cast(inputs, "float32"), training=training)
         gain = self._read(self.gain, labels, normalized, training)
         if self.spectral_normalization:
@@ -88,10 +98,12 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         shift = self._read(self.shift, labels, normalized, training)
         return ops.cast(gain * normalized + shift, self.compute_dtype)
 
-    def compute_output_shape(self, inputs_shape, labels_shape=None):
+    def compute_output_shape(
+        self, inputs_shape: Shape, labels_shape: Shape | None = None
+    ) -> Shape:
         return tuple(inputs_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_classes": self.num_classes,
@@ -102,7 +114,7 @@ class ConditionalBatchNormalization(keras.layers.Layer):
             "spectral_norm_epsilon": self.spectral_norm_epsilon,
         }
 
-    def _table(self, name, initializer, channels):
+    def _table(self, name: str, initializer: str, channels: int) -> Any:
         if self.spectral_normalization:
             initializer = "glorot_uniform"
         table = keras.layers.Embedding(
@@ -115,15 +127,12 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         table.build((None,))
         return table
 
-    def _read(self, table, labels, like, training):
-        """The labels' rows, `[batch, 1, ..., channels]`."""
-        mixed = len(labels.shape) == 2
-        indices = ops.arange(self.num_classes) if mixed else labels
-        if self.spectral_normalization:
-            rows = table(indices, training=training)
-        else:
-            rows = table(indices)
-        if mixed:  # [batch, classes] x [classes, channels]
+    def _read(self, table: Any, labels: Tensor, like: Tensor, training: bool) -> Tensor:
+        """Returns the labels' rows, `[batch, 1, ..., channels]`."""
+        weighted = len(labels.shape) == 2
+        indices = ops.arange(self.num_classes) if weighted else labels
+        rows = table(indices, training=training)
+        if weighted:  # [batch, classes] x [classes, channels]
             rows = ops.matmul(ops.cast(labels, "float32"), rows)
         ones = (1,) * (len(like.shape) - 2)
         return ops.reshape(rows, (-1, *ones, like.shape[-1]))

@@ -1,79 +1,89 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from sagan_tf.layers.spectral_normalization import SpectralNormalization
+from sagan_tf.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="sagan_tf")
 class SelfAttention(keras.layers.Layer):
     """Self-attention over the positions of a feature map, as in SAGAN.
 
-    With `x` the map's `N = H * W` positions of `C` channels, and `Wf`, `Wg`,
-    `Wh` 1x1 convolutions that give queries, keys and values:
+    `x` is a map of `N = H * W` positions with `C` channels. `Wf`, `Wg`, `Wh` and `Wv`
+    are 1x1 convolutions:
 
-    1. `query = Wf x`, of `C / key_reduction` channels;
-       `key = pool(Wg x)`, likewise;
-       `value = pool(Wh x)`, of `C / value_reduction` channels.
-    2. `scores = softmax(query key')`: how much each of the `N` positions looks at
-       each of the `M = N / pool_size**2` key positions. There is no `1/sqrt(d)`.
+    1. `query = Wf x` and `key = pool(Wg x)` have `C / key_reduction` channels;
+       `value = pool(Wh x)` has `C / value_reduction` channels.
+    2. `scores = softmax(query key')` holds how much each of the `N` queries attends to
+       each of the `M = N / pool_size**2` keys. There is no scaling by `1/sqrt(d)`.
     3. `output = gamma * Wv(scores value) + x`.
 
-    `gamma` is a learned scalar that starts at 0, so a new layer is the identity.
-    The softmax is computed in float32 under every dtype policy. `gamma` is a
-    float32 variable.
+    `gamma` is a learned scalar that starts at 0, so a new layer is the identity. The
+    softmax and `gamma` are float32 under every dtype policy.
 
     Args:
         key_reduction: Positive integer; queries and keys have
             `C // key_reduction` channels.
         value_reduction: Positive integer; values have `C // value_reduction`
-            channels. Above 1 it needs `use_output_projection`.
-        pool_size: Positive integer; keys and values are max-pooled by this
-            factor in height and width. The paper's own code uses 2.
-        use_output_projection: Boolean, whether a 1x1 convolution `Wv` brings the
+            channels. Values above 1 need `use_output_projection`.
+        pool_size: Positive integer; keys and values are max-pooled by this factor in
+            height and width. The paper's official code uses 2.
+        use_output_projection: Boolean, whether the 1x1 convolution `Wv` maps the
             attended values back to `C` channels.
-        use_bias: Boolean, whether the 1x1 convolutions have biases.
-        spectral_normalization: Boolean, whether the 1x1 convolutions are wrapped
-            in `SpectralNormalization`.
+        use_bias: Boolean, whether the convolutions have biases.
+        spectral_normalization: Boolean, whether the convolutions are wrapped in
+            `SpectralNormalization`.
         spectral_norm_epsilon: Small float, the epsilon of `SpectralNormalization`.
-        normalize_over: `"keys"`, as in the paper: each query's scores sum to 1;
-            or `"queries"`: each key's do, which a known port does.
-        kernel_initializer: Initializer of the kernels. Each convolution gets its
-            own copy, with its own seed.
-        bias_initializer: Initializer of the biases, likewise.
+        normalize_over: `"keys"`, as in the paper: the scores of each query sum to 1;
+            or `"queries"`, as in some ports: the scores of each key sum to 1.
+        kernel_initializer: Initializer of the kernels. Each convolution has a copy with
+            a seed of its own.
+        bias_initializer: Initializer of the biases, copied likewise.
 
     Call arguments:
         inputs: Feature map, float `[batch, height, width, channels]`. It need not
             be square.
         return_attention_scores: Boolean, whether to return the scores too.
-        training: Boolean, passed on to `SpectralNormalization`.
+        training: Boolean, whether spectral normalization updates its state.
 
-    Output: a map of the inputs' shape and the layer's compute dtype; with
-    `return_attention_scores=True` a pair of it and the scores, float32
+    Output: a map of the inputs' shape and the layer's compute dtype. With
+    `return_attention_scores=True`, a pair of this map and the scores, float32
     `[batch, N, M]`, positions in row-major order.
 
     Raises:
-        ValueError: if the channels are too few for a reduction, or the map's
-            height or width is not a multiple of `pool_size`.
+        ValueError: if an argument is out of its range, if there are too few channels
+            for a reduction, or if the map's height or width is not a multiple of
+            `pool_size`.
+
+    Example:
+
+    ```python
+    x = keras.Input((16, 16, 64))
+    outputs, scores = SelfAttention(pool_size=2)(x, return_attention_scores=True)
+    # outputs: [batch, 16, 16, 64], scores: [batch, 256, 64]
+    ```
 
     Reference:
         [Zhang et al., 2018](https://arxiv.org/abs/1805.08318), equations 1 to 3.
     """
 
-    kernel_size = 1  # of the convolutions; a subclass may take another
+    kernel_size = 1  # of the convolutions; a subclass may set another
 
     def __init__(
         self,
-        key_reduction=8,
-        value_reduction=1,
-        pool_size=1,
-        use_output_projection=False,
-        use_bias=True,
-        spectral_normalization=False,
-        spectral_norm_epsilon=1e-12,
-        normalize_over="keys",
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        **kwargs,
+        key_reduction: int = 8,
+        value_reduction: int = 1,
+        pool_size: int = 1,
+        use_output_projection: bool = False,
+        use_bias: bool = True,
+        spectral_normalization: bool = False,
+        spectral_norm_epsilon: float = 1e-12,
+        normalize_over: str = "keys",
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         for name, value in (
@@ -107,7 +117,7 @@ class SelfAttention(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self._check_input_shape(input_shape)
         channels = input_shape[-1]
         key_channels = channels // self.key_reduction
@@ -129,20 +139,20 @@ class SelfAttention(keras.layers.Layer):
             autocast=False,
         )
 
-    def attend(self, inputs, training=False):
-        """What is looked at, before gamma: `o` of the paper's equation 2.
+    def attend(self, inputs: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
+        """Returns the attention output before it is scaled by gamma.
 
         Args:
             inputs: Feature map `[batch, height, width, channels]` in the compute dtype.
             training: Boolean, as in the call.
 
         Returns:
-            `o`, of the shape and dtype of the inputs, and the scores, float32
-            `[batch, N, M]`.
+            - `o` of the paper's equation 2, of the shape and dtype of the inputs.
+            - The scores, float32 `[batch, N, M]`.
         """
-        query = self._flatten(self._apply(self.query, inputs, training))
-        key = self._flatten(self._pool(self._apply(self.key, inputs, training)))
-        value = self._flatten(self._pool(self._apply(self.value, inputs, training)))
+        query = self._flatten(self.query(inputs, training=training))
+        key = self._flatten(self._pool(self.key(inputs, training=training)))
+        value = self._flatten(self._pool(self.value(inputs, training=training)))
 
         # [B, N, C/8] x [B, C/8, M] -> [B, N, M]
         logits = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
@@ -152,25 +162,30 @@ class SelfAttention(keras.layers.Layer):
         attended = ops.matmul(ops.cast(scores, self.compute_dtype), value)
         attended = ops.reshape(attended, (*ops.shape(inputs)[:-1], attended.shape[-1]))
         if self.output_projection is not None:
-            attended = self._apply(self.output_projection, attended, training)
+            attended = self.output_projection(attended, training=training)
         return attended, scores
 
-    def call(self, inputs, return_attention_scores=False, training=False):
+    def call(
+        self,
+        inputs: Tensor,
+        return_attention_scores: bool = False,
+        training: bool = False,
+    ) -> Tensor:
         self._check_input_shape(inputs.shape)
         attended, scores = self.attend(inputs, training)
-        # In float32, so that neither gamma nor its gradient, a sum over the whole
-        # batch, is rounded.
+        # In float32: half precision would round gamma and its gradient, which is a sum
+        # over the whole batch.
         outputs = self.gamma * ops.cast(attended, "float32") + ops.cast(
             inputs, "float32"
         )
         outputs = ops.cast(outputs, self.compute_dtype)
         return (outputs, scores) if return_attention_scores else outputs
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return tuple(input_shape)
 
-    def compute_scores_shape(self, input_shape):
-        """Shape of the scores, `(batch, N, M)`, of a map of `input_shape`."""
+    def compute_scores_shape(self, input_shape: Shape) -> Shape:
+        """Returns the shape of the scores, `(batch, N, M)`, for a map's shape."""
         batch, height, width, _ = input_shape
         if height is None or width is None:
             return (batch, None, None)
@@ -178,15 +193,18 @@ class SelfAttention(keras.layers.Layer):
         return (batch, queries, queries // self.pool_size**2)
 
     def compute_output_spec(
-        self, inputs, return_attention_scores=False, training=False
-    ):
+        self,
+        inputs: Tensor,
+        return_attention_scores: bool = False,
+        training: bool = False,
+    ) -> Tensor:
         outputs = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
         if not return_attention_scores:
             return outputs
         scores = keras.KerasTensor(self.compute_scores_shape(inputs.shape), "float32")
         return outputs, scores
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         serialize = keras.initializers.serialize
         return {
             **super().get_config(),
@@ -202,7 +220,7 @@ class SelfAttention(keras.layers.Layer):
             "bias_initializer": serialize(self.bias_initializer),
         }
 
-    def _convolution(self, name, index, filters):
+    def _convolution(self, name: str, index: int, filters: int) -> Any:
         convolution = keras.layers.Conv2D(
             filters,
             kernel_size=self.kernel_size,
@@ -219,11 +237,6 @@ class SelfAttention(keras.layers.Layer):
         return SpectralNormalization(
             convolution, epsilon=self.spectral_norm_epsilon, name=f"{name}_sn"
         )
-
-    def _apply(self, convolution, inputs, training):
-        if self.spectral_normalization:
-            return convolution(inputs, training=training)
-        return convolution(inputs)
 
     def _pool(self, features):
         if self.pool_size == 1:
@@ -261,8 +274,10 @@ class SelfAttention(keras.layers.Layer):
 
 
 def _copy_initializer(initializer, index):
-    """A copy whose seed, where the caller gave one, is its own: two convolutions
-    of one shape and one seed would start, and stay, equal."""
+    """Returns a copy whose seed, if the caller set one, differs by `index`.
+
+    Two convolutions of one shape and one seed would start equal and stay equal.
+    """
     if not isinstance(initializer, keras.initializers.Initializer):
         return initializer
     config = initializer.get_config()

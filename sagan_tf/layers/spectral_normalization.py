@@ -1,54 +1,71 @@
+from typing import Any
+
 import keras
 from keras import ops
+
+from sagan_tf.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="sagan_tf")
 class SpectralNormalization(keras.layers.Wrapper):
     """Divides the kernel of the wrapped layer by its largest singular value.
 
-    With the kernel `W` reshaped to a matrix and `u`, `v` the estimates of its
-    first singular vectors, each call
+    The kernel is reshaped to a matrix `W`; `u` and `v` estimate its first singular
+    vectors. Each call
 
-    1. runs `power_iterations` rounds of `v <- W'u / |W'u|`, `u <- Wv / |Wv|`,
-       both held constant for the gradient,
-    2. takes `sigma = u'Wv`, through which the gradient flows,
-    3. calls the wrapped layer with `W / sigma` in the place of `W`.
+    1. runs `power_iterations` rounds of `v <- W'u / |W'u|`, `u <- Wv / |Wv|`, through
+       which no gradient flows,
+    2. computes `sigma = u'Wv`, through which the gradient flows,
+    3. calls the wrapped layer with `W / sigma` instead of `W`.
 
-    The kernel itself is never written to: it stays what the optimizer made it,
-    in float32 under every dtype policy, and its gradient is exactly that of
-    `W / sigma(W)`. The only state is `u` (float32), and it moves only when
-    `training=True`, so an evaluation changes nothing and sees the sigma that a
-    training step would have seen.
+    The kernel itself is never overwritten. It stays float32 under every dtype policy,
+    and its gradient is exactly that of `W / sigma(W)`. The only state is `u` (float32),
+    which is updated only when `training=True`: evaluation changes nothing and uses the
+    sigma that a training step would use.
 
     Args:
         layer: The layer to wrap: `Dense`, `EinsumDense`, `Conv1D` to `Conv3D`,
-            `Conv1DTranspose` to `Conv3DTranspose`, `Embedding`, or any layer
-            whose only variables are a `kernel` (or `embeddings`) and a `bias`.
-        power_iterations: Positive integer, rounds of power iteration a call.
-        axis: The kernel axis whose slices are the rows of the matrix. `None`
-            takes the output axis: the last one, or the one before it for a
-            transposed convolution, whose kernel is `(..., outputs, inputs)`.
+            `Conv1DTranspose` to `Conv3DTranspose`, `Embedding`, or any layer whose only
+            variables are a `kernel` (or `embeddings`) and a `bias`.
+        power_iterations: Positive integer, rounds of power iteration in each call.
+        axis: The kernel axis that becomes the rows of the matrix. `None` selects the
+            output axis: the last one, or the second to last of a transposed
+            convolution, whose kernel is `(..., outputs, inputs)`.
         epsilon: Small float added to the norms of `u` and `v`.
 
     Call arguments:
-        inputs: What the wrapped layer takes.
-        training: Boolean, whether `u` keeps what this call's iterations found.
+        inputs: Inputs of the wrapped layer.
+        training: Boolean, whether to update `u`.
 
-    Output: what the wrapped layer gives, with the same shape and dtype.
+    Output: the output of the wrapped layer, with the same shape and dtype.
 
     Raises:
-        ValueError: if the layer has no kernel, if its kernel is not one matrix
-            (a depthwise or separable convolution), or if it has other state.
+        ValueError: if the layer has no kernel, if its kernel is not one matrix (a
+            depthwise or separable convolution), or if it has other state.
+
+    Example:
+
+    ```python
+    layer = SpectralNormalization(keras.layers.Conv2D(64, 4, 2, "same"))
+    outputs = layer(images, training=True)
+    ```
 
     Reference:
         [Miyato et al., 2018](https://arxiv.org/abs/1802.05957)
     """
 
-    def __init__(self, layer, power_iterations=1, axis=None, epsilon=1e-12, **kwargs):
+    def __init__(
+        self,
+        layer: Any,
+        power_iterations: int = 1,
+        axis: int | None = None,
+        epsilon: float = 1e-12,
+        **kwargs: Any,
+    ):
         if isinstance(layer, keras.layers.Layer):
             kwargs.setdefault("dtype", layer.dtype_policy)
-        # Without autocast the kernel is read as it is kept, in float32, under
-        # any dtype policy. The wrapped layer still casts what it is given.
+        # Without autocast the kernel is read as float32 under every dtype policy. The
+        # wrapped layer still casts its inputs.
         super().__init__(layer, autocast=False, **kwargs)
         if not isinstance(power_iterations, int) or power_iterations < 1:
             raise ValueError(
@@ -64,13 +81,13 @@ class SpectralNormalization(keras.layers.Wrapper):
         self.epsilon = epsilon
 
     @property
-    def kernel(self):
-        """The wrapped layer's own kernel, which is what the optimizer trains."""
+    def kernel(self) -> Any:
+        """The wrapped layer's own kernel, which the optimizer trains."""
         if isinstance(self.layer, keras.layers.Embedding):
             return self.layer.embeddings
         return getattr(self.layer, "kernel", None)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Shape | None = None) -> None:
         super().build(input_shape)
         self._check_wrapped_layer()
         self.u = self.add_weight(
@@ -80,17 +97,17 @@ class SpectralNormalization(keras.layers.Wrapper):
             dtype="float32",
             trainable=False,
             autocast=False,
-            # Every replica has the same kernel, so the first one speaks for all.
+            # Every replica has the same kernel and therefore the same u.
             aggregation="only_first_replica",
         )
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         kernel = ops.cast(self.kernel, "float32")
         sigma, u = self._power_iteration(kernel)
         if training:
             self.u.assign(u)
         normalized = kernel / ops.maximum(sigma, self.epsilon)
-        # An inner scope hides an outer one, so that the bias is handed on as well.
+        # An inner scope hides an outer one, so the bias must be passed on as well.
         values = [(w, w.value) for w in self.layer.variables if w is not self.kernel]
         values.append((self.kernel, normalized))
         with keras.StatelessScope(values, collect_losses=True) as scope:
@@ -99,17 +116,17 @@ class SpectralNormalization(keras.layers.Wrapper):
             self.add_loss(loss)
         return outputs
 
-    def compute_sigma(self):
-        """Returns the kernel's largest singular value as the next call sees it.
+    def compute_sigma(self) -> Tensor:
+        """Returns the largest singular value that the next call divides by.
 
-        Output: a float32 scalar. Nothing is changed.
+        The result is a float32 scalar. No state changes.
         """
         return self._power_iteration(ops.cast(self.kernel, "float32"))[0]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self.layer.compute_output_shape(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "power_iterations": self.power_iterations,
@@ -117,10 +134,10 @@ class SpectralNormalization(keras.layers.Wrapper):
             "epsilon": self.epsilon,
         }
 
-    def _power_iteration(self, kernel):
+    def _power_iteration(self, kernel: Tensor) -> tuple[Tensor, Tensor]:
         rows = self.kernel.shape[self._row_axis()]
-        # The matrix is kept transposed, [columns, rows]: for the usual kernel,
-        # whose output axis is the last, this reshape moves nothing in memory.
+        # The matrix is stored transposed, [columns, rows]: the output axis of most
+        # kernels is the last one, and this reshape then moves nothing in memory.
         matrix = ops.reshape(ops.moveaxis(kernel, self._row_axis(), -1), (-1, rows))
         constant = ops.stop_gradient(matrix)
         u = ops.expand_dims(self.u, -1)  # [rows, 1]
@@ -130,10 +147,10 @@ class SpectralNormalization(keras.layers.Wrapper):
         sigma = ops.sum(v * ops.matmul(matrix, u))
         return sigma, ops.squeeze(u, -1)
 
-    def _normalize(self, vector):
+    def _normalize(self, vector: Tensor) -> Tensor:
         return vector / (ops.norm(vector) + self.epsilon)
 
-    def _row_axis(self):
+    def _row_axis(self) -> int:
         if self.axis is not None:
             return self.axis % len(self.kernel.shape)
         transposed = (
@@ -143,12 +160,12 @@ class SpectralNormalization(keras.layers.Wrapper):
         )
         return len(self.kernel.shape) - (2 if isinstance(self.layer, transposed) else 1)
 
-    def _check_wrapped_layer(self):
+    def _check_wrapped_layer(self) -> None:
         layer_class = type(self.layer).__name__
         depthwise = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
         if isinstance(self.layer, depthwise):
             raise ValueError(
-                "The kernel of a depthwise convolution is one small filter a "
+                "The kernel of a depthwise convolution is one small filter per "
                 "channel, not one matrix, and has no spectral norm of this kind. "
                 f"Received: layer={layer_class}"
             )
@@ -172,7 +189,7 @@ class SpectralNormalization(keras.layers.Wrapper):
         ]
         if others:
             raise ValueError(
-                "`SpectralNormalization` can wrap only a layer whose variables are a "
-                "kernel and a bias, because changes to other state would be lost. "
+                "`SpectralNormalization` can wrap only layers whose variables are a "
+                "kernel and a bias, because updates of other state would be lost. "
                 f"Received: layer={layer_class} with {', '.join(others)}"
             )

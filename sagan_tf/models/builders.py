@@ -1,6 +1,7 @@
-"""The one place where a name in a config becomes a network."""
+"""The one place where the names in a config become networks and optimizers."""
 
 import dataclasses
+from typing import Any
 
 import keras
 
@@ -10,128 +11,54 @@ from sagan_tf.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from sagan_tf.models.infogan import InfoGANDiscriminator, InfoGANGenerator
 from sagan_tf.models.resnet import ResNetDiscriminator, ResNetGenerator
 from sagan_tf.models.sagan import SAGAN
+from sagan_tf.types import Tensor
 
-# Settings that only some networks have. Asking another for one is a mistake.
-_SETTINGS = {
-    "dcgan": ("spectral_norm_axis",),
-    "resnet": (
-        *("conditional", "classes", "spectral_norm_epsilon", "attention"),
-        *("initializer", "reflection_padding", "discriminator_slope"),
-        *("normalize_to_image", "batch_norm_momentum", "last_batch_norm_momentum"),
-        *("batch_norm_epsilon", "synchronized_batch_norm"),
-        "conditional_spectral_normalization",
-    ),
-    "infogan": (),
+NETWORKS: dict[str, dict[str, Any]] = {
+    "dcgan": {"generator": DCGANGenerator, "discriminator": DCGANDiscriminator},
+    "resnet": {"generator": ResNetGenerator, "discriminator": ResNetDiscriminator},
+    "infogan": {"generator": InfoGANGenerator, "discriminator": InfoGANDiscriminator},
 }
 
 
-def build_generator(config):
-    """The generator of a `Config`, not yet built.
+def build_generator(config: Config) -> Any:
+    """Returns the generator of a config, not yet built.
 
     Raises:
-        ValueError: if the architecture is unknown, or cannot have a setting.
+        UserError: if the generator cannot have these settings.
+    """
+    return _build_network("generator", config)
+
+
+def build_discriminator(config: Config) -> Any:
+    """Returns the discriminator of a config, not yet built.
+
+    Raises:
+        UserError: if the discriminator cannot have these settings.
+    """
+    return _build_network("discriminator", config)
+
+
+def build_sagan(config: Config) -> SAGAN:
+    """Returns the compiled `SAGAN` of a config.
+
+    Raises:
+        UserError: if the networks or the loss cannot have these settings.
     """
     _check_settings(config)
-    settings = {
-        "image_size": config.image_size,
-        "channels": config.channels,
-        "width": config.width,
-        "latent_dim": config.latent_dim,
-        "attention_resolutions": config.generator_attention_resolutions,
-        "dtype": config.precision,
-        "name": "generator",
-    }
-    if config.architecture == "infogan":
-        return InfoGANGenerator(**settings)
-    settings["spectral_normalization"] = config.generator_spectral_normalization
-    if config.architecture == "dcgan":
-        return DCGANGenerator(**settings, spectral_norm_axis=config.spectral_norm_axis)
-    normalization = {
-        "momentum": config.batch_norm_momentum,
-        "epsilon": config.batch_norm_epsilon,
-        "synchronized": config.synchronized_batch_norm,
-        "spectral_normalization": config.conditional_spectral_normalization,
-    }
-    return ResNetGenerator(
-        **settings,
-        **_resnet_settings(config),
-        normalize_last=config.normalize_to_image,
-        normalization=normalization,
-        last_momentum=config.last_batch_norm_momentum,
-    )
-
-
-def build_discriminator(config):
-    """The discriminator of a `Config`, not yet built.
-
-    Raises:
-        ValueError: if the architecture is unknown, or cannot have a setting.
-    """
-    _check_settings(config)
-    settings = {
-        "image_size": config.image_size,
-        "channels": config.channels,
-        "width": config.discriminator_width or config.width,
-        "attention_resolutions": config.discriminator_attention_resolutions,
-        "dtype": config.precision,
-        "name": "discriminator",
-    }
-    if config.architecture == "infogan":
-        return InfoGANDiscriminator(**settings)
-    settings["spectral_normalization"] = config.discriminator_spectral_normalization
-    if config.architecture == "dcgan":
-        return DCGANDiscriminator(**settings)
-    return ResNetDiscriminator(
-        **settings,
-        **_resnet_settings(config),
-        negative_slope=config.discriminator_slope,
-    )
-
-
-def build_sagan(config):
-    """The compiled `SAGAN` of a `Config`.
-
-    Raises:
-        UserError: if the config asks for something the networks or the loss
-            cannot have.
-    """
-
-    def adam(learning_rate, updates_a_step):
-        if config.decay_start_step is not None:
-            learning_rate = LinearDecay(
-                learning_rate,
-                config.decay_start_step * updates_a_step,
-                config.decay_end_step * updates_a_step,
-            )
-        return keras.optimizers.Adam(
-            learning_rate,
-            beta_1=config.beta_1,
-            beta_2=config.beta_2,
-            epsilon=config.adam_epsilon,
-        )
-
-    networks = []
-    for name, build in (
-        ("generator", build_generator),
-        ("discriminator", build_discriminator),
-    ):
-        try:
-            networks.append(build(config))
-        except ValueError as error:
-            # By its flag's name, so that it is known which of the two to change.
-            flag = f"--{name}_attention_resolutions"
-            message = str(error).replace("attention_resolutions", flag)
-            raise UserError(message) from error
+    generator, discriminator = build_generator(config), build_discriminator(config)
+    _check_penalty(config, discriminator)
     try:
-        _check_penalty(config)
         model = SAGAN(
-            *networks,
+            generator,
+            discriminator,
             seed=config.seed,
             latent_distribution=config.latent_distribution,
         )
         model.compile(
-            adam(config.generator_learning_rate, 1),
-            adam(config.discriminator_learning_rate, config.discriminator_steps),
+            _adam(config, config.generator_learning_rate, updates_per_step=1),
+            _adam(
+                config, config.discriminator_learning_rate, config.discriminator_steps
+            ),
             loss=config.loss,
             discriminator_steps=config.discriminator_steps,
             accumulation_steps=config.accumulation_steps,
@@ -150,24 +77,24 @@ def build_sagan(config):
 
 @keras.saving.register_keras_serializable(package="sagan_tf")
 class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that stays as it is, and then falls linearly to 0.
+    """A learning rate that is constant and then decays linearly to 0.
 
     Args:
-        learning_rate: Float, the rate until `start`.
-        start: Integer, the update after which it falls.
-        end: Integer, the update at which it is 0, and stays 0.
+        learning_rate: Float, the learning rate until `start`.
+        start: Integer, the update after which it decays.
+        end: Integer, the update from which it is 0.
     """
 
-    def __init__(self, learning_rate, start, end):
+    def __init__(self, learning_rate: float, start: int, end: int):
         self.learning_rate = learning_rate
         self.start = start
         self.end = end
 
-    def __call__(self, step):
+    def __call__(self, step: Tensor) -> Tensor:
         done = (keras.ops.cast(step, "float32") - self.start) / (self.end - self.start)
         return self.learning_rate * (1.0 - keras.ops.clip(done, 0.0, 1.0))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "learning_rate": self.learning_rate,
             "start": self.start,
@@ -175,56 +102,78 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
-def _resnet_settings(config):
-    return {
-        "num_classes": config.num_classes,
-        "attention": config.attention,
-        "spectral_norm_epsilon": config.spectral_norm_epsilon,
-        "reflection_padding": config.reflection_padding,
-        "initializer": config.initializer,
+def _build_network(role: str, config: Config) -> Any:
+    network_class = NETWORKS[config.architecture][role]
+    arguments = {
+        name: _value(config, role, name) for name in network_class.argument_names()
     }
+    try:
+        return network_class(**arguments, dtype=config.precision, name=role)
+    except ValueError as error:
+        raise UserError(f"{role.capitalize()}: {error}") from error
 
 
-def _check_settings(config):
-    if config.architecture not in _SETTINGS:
-        raise ValueError(
-            f"`architecture` must be one of {', '.join(_SETTINGS)}. "
-            f"Received: architecture={config.architecture}"
-        )
-    others = {name for names in _SETTINGS.values() for name in names}
-    others -= set(_SETTINGS[config.architecture])
-    if config.architecture == "infogan":
-        for network in ("generator", "discriminator"):
-            if getattr(config, f"{network}_spectral_normalization"):
-                raise ValueError(
-                    "The infogan networks have no spectral normalization: "
-                    f"--no{network}_spectral_normalization"
-                )
-    for field in dataclasses.fields(Config):
+def _value(config: Config, role: str, argument: str) -> Any:
+    """Returns the value of a constructor argument.
+
+    It is that of the field named `generator_` or `discriminator_` and the argument, if
+    there is one and it is not None, else that of the field with the argument's name.
+    """
+    own = getattr(config, f"{role}_{argument}", None)
+    return getattr(config, argument, None) if own is None else own
+
+
+def _check_settings(config: Config) -> None:
+    """Refuses settings that only other networks have, unless False or the default."""
+    takers: dict[str, list[str]] = {}
+    for architecture, networks in NETWORKS.items():
+        for role, network_class in networks.items():
+            for argument in network_class.argument_names():
+                fields = {"num_classes": ("conditional", "classes")}
+                names = (argument, f"{role}_{argument}")
+                for name in fields.get(argument, names):
+                    takers.setdefault(name, []).append(architecture)
+    for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if field.name in others and value != field.default:
-            owners = [own for own, names in _SETTINGS.items() if field.name in names]
-            raise ValueError(
-                f"The {config.architecture} networks have no `{field.name}`, only "
-                f"--architecture={' or '.join(owners)} has. "
-                f"Received: {field.name}={value}"
-            )
+        owners = takers.get(field.name, [config.architecture])
+        if config.architecture in owners or value in (False, field.default):
+            continue
+        raise UserError(
+            f"The {config.architecture} networks have no --{field.name}, only "
+            f"--architecture={' or '.join(dict.fromkeys(owners))} has. "
+            f"Received: {field.name}={value}"
+        )
     if config.conditional and len(config.classes) < 2:
-        raise ValueError(
+        raise UserError(
             "Conditional networks need two classes or more. "
             f"Received: classes={config.classes}"
         )
 
 
-def _check_penalty(config):
+def _check_penalty(config: Config, discriminator: Any) -> None:
     if (
         config.gradient_penalty
-        and config.discriminator_spectral_normalization
+        and getattr(discriminator, "spectral_normalization", False)
         and not config.penalty_with_spectral_normalization
     ):
-        raise ValueError(
+        raise UserError(
             f"--gradient_penalty={config.gradient_penalty} and spectral normalization "
             "each bound the discriminator's gradient. Leave one of them out "
-            "(--nodiscriminator_spectral_normalization), or ask for both by "
+            "(--nodiscriminator_spectral_normalization), or ask for both with "
             "--penalty_with_spectral_normalization"
         )
+
+
+def _adam(config: Config, learning_rate: Any, updates_per_step: int) -> Any:
+    if config.decay_start_step is not None and config.decay_end_step is not None:
+        learning_rate = LinearDecay(
+            learning_rate,
+            config.decay_start_step * updates_per_step,
+            config.decay_end_step * updates_per_step,
+        )
+    return keras.optimizers.Adam(
+        learning_rate,
+        beta_1=config.beta_1,
+        beta_2=config.beta_2,
+        epsilon=config.adam_epsilon,
+    )

@@ -1,308 +1,229 @@
-"""The 64 px SAGAN most people know: a DCGAN with attention, at any size 2^k.
+"""The best-known SAGAN: a DCGAN with attention, here for any image size 2^k.
 
-At 64 px, with width 64, the tables are those of the PyTorch seed
-(heykeetae/Self-Attention-GAN). Other sizes have as many blocks more or fewer, and
-the width doubles with each halving of the resolution.
+At 64 px and width 64 the layers are those of heykeetae/Self-Attention-GAN (PyTorch).
+Other image sizes have more or fewer blocks; the channels double with each halving of
+the resolution.
 """
 
+from typing import Any
+
 import keras
-from keras import ops
 
 from sagan_tf.layers import SelfAttention, SpectralNormalization
-from sagan_tf.models.stack import apply_stack, build_stack
+from sagan_tf.models.network import Discriminator, Generator, Network, check_choice
 
 SMALLEST_MAP = 4
-IMAGE_SIZES = (32, 64, 128, 256)
-IMAGE_CHANNELS = (1, 3, 4)
+
+
+class _DCGAN(Network):
+    """What the two networks share."""
+
+    image_sizes = (32, 64, 128, 256)
+
+    @classmethod
+    def map_resolutions(cls, image_size: int) -> tuple[int, ...]:
+        return tuple(size for size in (4, 8, 16, 32, 64, 128) if size < image_size)
+
+    def _attention(self, resolution: int, channels: int) -> list[Any]:
+        if resolution not in self.attention_resolutions:
+            return []
+        return [
+            SelfAttention(
+                **_initializers(channels),
+                dtype=self.dtype_policy,
+                name=f"attention_{resolution}x{resolution}",
+            )
+        ]
 
 
 @keras.saving.register_keras_serializable(package="sagan_tf")
-class DCGANGenerator(keras.Model):
-    """Turns latents into images by transposed convolutions and self-attention.
+class DCGANGenerator(_DCGAN, Generator):
+    """Generates images by transposed convolutions and self-attention.
 
-    A 4x4 valid transposed convolution makes a 4x4 map of
-    `width * image_size / 8` channels; each 4x4 stride 2 transposed convolution
-    after it doubles the resolution and halves the channels, down to `width`. All
-    are followed by batch normalization and ReLU. A last one gives the image
-    through tanh, without normalization.
+    1. A 4x4 valid transposed convolution makes a 4x4 map of `width * image_size / 8`
+       channels.
+    2. Each 4x4 transposed convolution with stride 2 doubles the resolution and halves
+       the channels, down to `width`. Batch normalization, ReLU and, at some
+       resolutions, self-attention follow each transposed convolution.
+    3. A last transposed convolution, neither batch nor spectrally normalized, and tanh
+       make the image.
 
     Args:
-        image_size: 32, 64, 128 or 256, pixels a side.
+        image_size: 32, 64, 128 or 256, pixels per side.
         channels: 1, 3 or 4, image channels.
-        width: Positive integer, channels of the last and largest map.
+        width: Positive integer, base channels: those of the largest map.
         latent_dim: Positive integer, length of a latent vector.
-        attention_resolutions: Resolutions, from 4 to `image_size / 2`, whose map
-            goes through `SelfAttention`; by default 16 and, above 32 px, 32.
-        spectral_normalization: Boolean, whether all transposed convolutions but
-            the last are spectrally normalized.
-        spectral_norm_axis: `"output"`, the kernel axis a transposed convolution
-            should be normalized over, or `"input"`, which the seed's checkpoints
-            were trained with.
+        attention_resolutions: Resolutions, from 4 to `image_size / 2`, of the maps that
+            `SelfAttention` follows. The default is 16 and, above 32 px, 32.
+        spectral_normalization: Boolean, whether all transposed convolutions but the
+            last are spectrally normalized.
+        spectral_norm_axis: `"output"` normalizes a transposed convolution over its
+            output axis; `"input"` over its input axis, as heykeetae's PyTorch
+            checkpoints need.
+        **kwargs: Arguments of `keras.Model`, such as `name` and `dtype`.
 
-    Call arguments:
-        latents: Float `[batch, latent_dim]`, standard normal.
-        training: Boolean, whether batch statistics are used and state moves.
-        return_attention_scores: Boolean, whether to return the maps too.
+    Call arguments, output and errors: see `Generator`.
 
-    Output: images, float32 `[batch, image_size, image_size, channels]` in
-    `[-1, 1]`; with `return_attention_scores=True` a pair of them and a dict with
-    `attention_16x16`, float32 `[batch, 256, 256]`, and so on.
+    Example:
 
-    Raises:
-        ValueError: for a size, channel count, width or resolution it cannot have.
+    ```python
+    generator = DCGANGenerator(image_size=64)
+    images = generator(keras.random.normal((16, 128)))  # [16, 64, 64, 3] in [-1, 1]
+    ```
     """
 
     def __init__(
         self,
-        image_size=64,
-        channels=3,
-        width=64,
-        latent_dim=128,
-        attention_resolutions=None,
-        spectral_normalization=True,
-        spectral_norm_axis="output",
-        **kwargs,
+        image_size: int = 64,
+        channels: int = 3,
+        width: int = 64,
+        latent_dim: int = 128,
+        attention_resolutions: tuple[int, ...] | None = None,
+        spectral_normalization: bool = True,
+        spectral_norm_axis: str = "output",
+        **kwargs: Any,
     ):
-        super().__init__(**kwargs)
-        if attention_resolutions is None:
-            attention_resolutions = (16, 32) if image_size > 32 else (16,)
-        _check_arguments(image_size, channels, width, attention_resolutions)
-        if spectral_norm_axis not in ("output", "input"):
-            raise ValueError(
-                '`spectral_norm_axis` must be "output" or "input". '
-                f"Received: spectral_norm_axis={spectral_norm_axis}"
-            )
-        if latent_dim < 1:
-            raise ValueError(
-                f"`latent_dim` must be positive. Received: latent_dim={latent_dim}"
-            )
-        self.image_size = image_size
-        self.channels = channels
-        self.width = width
-        self.latent_dim = latent_dim
-        self.attention_resolutions = tuple(attention_resolutions)
+        super().__init__(
+            image_size=image_size,
+            channels=channels,
+            width=width,
+            latent_dim=latent_dim,
+            attention_resolutions=attention_resolutions,
+            **kwargs,
+        )
+        check_choice("spectral_norm_axis", spectral_norm_axis, ("output", "input"))
         self.spectral_normalization = spectral_normalization
         self.spectral_norm_axis = spectral_norm_axis
 
-        self.stack = [keras.layers.Reshape((1, 1, latent_dim), dtype=self.dtype_policy)]
-        inputs, resolution = latent_dim, SMALLEST_MAP
+        stack = [keras.layers.Reshape((1, 1, latent_dim), dtype=self.dtype_policy)]
+        resolution = SMALLEST_MAP
         while resolution < image_size:
-            outputs = width * image_size // (2 * resolution)
-            self.stack.append(self._upsampling(inputs, outputs, resolution))
-            self.stack.append(
+            filters = width * image_size // (2 * resolution)
+            stack += [
+                self._upsampling(filters, resolution),
                 keras.layers.BatchNormalization(
                     momentum=0.9,
                     epsilon=1e-5,
                     dtype=self.dtype_policy,
                     name=f"bn_{resolution}x{resolution}",
-                )
-            )
-            self.stack.append(keras.layers.ReLU(dtype=self.dtype_policy))
-            if resolution in self.attention_resolutions:
-                self.stack.append(_attention(resolution, outputs, self.dtype_policy))
-            inputs, resolution = outputs, 2 * resolution
-        self.to_image = _transposed_convolution(
-            inputs, channels, stride=2, dtype=self.dtype_policy, name="to_image"
-        )
+                ),
+                keras.layers.ReLU(dtype=self.dtype_policy),
+                *self._attention(resolution, filters),
+            ]
+            resolution *= 2
+        self.stack = stack
+        self.to_image = self._transposed_convolution(channels, 2, "to_image")
 
-    def build(self, latents_shape):
-        self.to_image.build(build_stack(self.stack, tuple(latents_shape)))
+    @classmethod
+    def default_attention(cls, image_size: int) -> tuple[int, ...]:
+        return (16, 32) if image_size > 32 else (16,)
 
-    def call(self, latents, training=False, return_attention_scores=False):
-        x, scores = apply_stack(self.stack, latents, training)
-        images = ops.tanh(ops.cast(self.to_image(x), "float32"))
-        return (images, scores) if return_attention_scores else images
-
-    def compute_output_shape(self, latents_shape):
-        return (latents_shape[0], self.image_size, self.image_size, self.channels)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "image_size": self.image_size,
-            "channels": self.channels,
-            "width": self.width,
-            "latent_dim": self.latent_dim,
-            "attention_resolutions": self.attention_resolutions,
-            "spectral_normalization": self.spectral_normalization,
-            "spectral_norm_axis": self.spectral_norm_axis,
-        }
-
-    def _upsampling(self, inputs, outputs, resolution):
-        convolution = _transposed_convolution(
-            inputs,
-            outputs,
-            stride=1 if resolution == SMALLEST_MAP else 2,
-            dtype=self.dtype_policy,
-            name=f"conv_{resolution}x{resolution}",
-        )
+    def _upsampling(self, filters: int, resolution: int) -> Any:
+        size = f"{resolution}x{resolution}"
+        strides = 1 if resolution == SMALLEST_MAP else 2
+        layer = self._transposed_convolution(filters, strides, f"conv_{size}")
         if not self.spectral_normalization:
-            return convolution
-        return SpectralNormalization(
-            convolution,
-            axis=-2 if self.spectral_norm_axis == "output" else -1,
-            name=f"sn_{resolution}x{resolution}",
+            return layer
+        axis = -2 if self.spectral_norm_axis == "output" else -1
+        return SpectralNormalization(layer, axis=axis, name=f"sn_{size}")
+
+    def _transposed_convolution(self, filters: int, strides: int, name: str) -> Any:
+        # PyTorch counts the fan-in of a transposed convolution on its output channels.
+        return keras.layers.Conv2DTranspose(
+            filters,
+            kernel_size=4,
+            strides=strides,
+            padding="valid" if strides == 1 else "same",
+            **_initializers(16 * filters),
+            data_format="channels_last",
+            dtype=self.dtype_policy,
+            name=name,
         )
 
 
 @keras.saving.register_keras_serializable(package="sagan_tf")
-class DCGANDiscriminator(keras.Model):
+class DCGANDiscriminator(_DCGAN, Discriminator):
     """Tells real images from generated ones by convolutions and self-attention.
 
-    4x4 stride 2 convolutions, each with LeakyReLU 0.1, halve the resolution down
-    to 4x4 and double the channels, beginning with `width`; a last 4x4 valid
-    convolution, not normalized, gives the logit.
+    1. Each 4x4 convolution with stride 2, followed by LeakyReLU 0.1, halves the
+       resolution, down to 4x4, and doubles the channels, beginning with `width`.
+       Self-attention follows at some resolutions.
+    2. A last 4x4 valid convolution, not spectrally normalized, gives the logit.
 
     Args:
-        image_size: 32, 64, 128 or 256, pixels a side.
+        image_size: 32, 64, 128 or 256, pixels per side.
         channels: 1, 3 or 4, image channels.
-        width: Positive integer, channels of the first and largest map.
-        attention_resolutions: Resolutions, from 4 to `image_size / 2`, whose map
-            goes through `SelfAttention`.
+        width: Positive integer, base channels: those of the largest map.
+        attention_resolutions: Resolutions, from 4 to `image_size / 2`, of the maps that
+            `SelfAttention` follows.
         spectral_normalization: Boolean, whether all convolutions but the last are
             spectrally normalized.
+        **kwargs: Arguments of `keras.Model`, such as `name` and `dtype`.
 
-    Call arguments:
-        images: Float `[batch, image_size, image_size, channels]` in `[-1, 1]`.
-        training: Boolean, whether state moves.
-        return_attention_scores: Boolean, whether to return the maps too.
+    Call arguments, output and errors: see `Discriminator`.
 
-    Output: logits, float32 `[batch]`, high for real; with
-    `return_attention_scores=True` a pair of them and a dict with
-    `attention_8x8`, float32 `[batch, 64, 64]`, and so on.
+    Example:
 
-    Raises:
-        ValueError: for a size, channel count, width or resolution it cannot have.
+    ```python
+    logits = DCGANDiscriminator(image_size=64)(images)  # [B, 64, 64, 3] -> [B]
+    ```
     """
 
     def __init__(
         self,
-        image_size=64,
-        channels=3,
-        width=64,
-        attention_resolutions=(8, 4),
-        spectral_normalization=True,
-        **kwargs,
+        image_size: int = 64,
+        channels: int = 3,
+        width: int = 64,
+        attention_resolutions: tuple[int, ...] | None = (8, 4),
+        spectral_normalization: bool = True,
+        **kwargs: Any,
     ):
-        super().__init__(**kwargs)
-        _check_arguments(image_size, channels, width, attention_resolutions)
-        self.image_size = image_size
-        self.channels = channels
-        self.width = width
-        self.attention_resolutions = tuple(attention_resolutions)
+        super().__init__(
+            image_size=image_size,
+            channels=channels,
+            width=width,
+            attention_resolutions=attention_resolutions,
+            **kwargs,
+        )
         self.spectral_normalization = spectral_normalization
 
-        self.stack = []
-        inputs, outputs, resolution = channels, width, image_size // 2
+        stack: list[Any] = []
+        inputs, filters, resolution = channels, width, image_size // 2
         while resolution >= SMALLEST_MAP:
             size = f"{resolution}x{resolution}"
-            convolution = _convolution(
-                inputs, outputs, "same", self.dtype_policy, f"conv_{size}"
-            )
+            layer = self._convolution(inputs, filters, "same", f"conv_{size}")
             if spectral_normalization:
-                convolution = SpectralNormalization(convolution, name=f"sn_{size}")
-            self.stack.append(convolution)
-            self.stack.append(
-                keras.layers.LeakyReLU(negative_slope=0.1, dtype=self.dtype_policy)
-            )
-            if resolution in self.attention_resolutions:
-                self.stack.append(_attention(resolution, outputs, self.dtype_policy))
-            inputs, outputs, resolution = outputs, 2 * outputs, resolution // 2
-        self.to_logit = _convolution(inputs, 1, "valid", self.dtype_policy, "to_logit")
+                layer = SpectralNormalization(layer, name=f"sn_{size}")
+            stack += [
+                layer,
+                keras.layers.LeakyReLU(negative_slope=0.1, dtype=self.dtype_policy),
+                *self._attention(resolution, filters),
+            ]
+            inputs, filters, resolution = filters, 2 * filters, resolution // 2
+        self.stack = stack
+        self.to_logit = self._convolution(inputs, 1, "valid", "to_logit")
 
-    def build(self, images_shape):
-        self.to_logit.build(build_stack(self.stack, tuple(images_shape)))
+    @classmethod
+    def default_attention(cls, image_size: int) -> tuple[int, ...]:
+        return (8, 4)
 
-    def call(self, images, training=False, return_attention_scores=False):
-        x, scores = apply_stack(self.stack, images, training)
-        logits = ops.reshape(ops.cast(self.to_logit(x), "float32"), (-1,))
-        return (logits, scores) if return_attention_scores else logits
-
-    def compute_output_shape(self, images_shape):
-        return (images_shape[0],)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "image_size": self.image_size,
-            "channels": self.channels,
-            "width": self.width,
-            "attention_resolutions": self.attention_resolutions,
-            "spectral_normalization": self.spectral_normalization,
-        }
+    def _convolution(self, inputs: int, filters: int, padding: str, name: str) -> Any:
+        return keras.layers.Conv2D(
+            filters,
+            kernel_size=4,
+            strides=2 if padding == "same" else 1,
+            padding=padding,
+            **_initializers(16 * inputs),
+            data_format="channels_last",
+            dtype=self.dtype_policy,
+            name=name,
+        )
 
 
-def _convolution(inputs, outputs, padding, dtype, name):
-    kernel_initializer, bias_initializer = _seed_initializers(16 * inputs)
-    return keras.layers.Conv2D(
-        outputs,
-        kernel_size=4,
-        strides=2 if padding == "same" else 1,
-        padding=padding,
-        kernel_initializer=kernel_initializer,
-        bias_initializer=bias_initializer,
-        data_format="channels_last",
-        dtype=dtype,
-        name=name,
-    )
-
-
-def _transposed_convolution(inputs, outputs, stride, dtype, name):
-    # PyTorch counts a transposed convolution's fan-in on its output channels.
-    kernel_initializer, bias_initializer = _seed_initializers(16 * outputs)
-    return keras.layers.Conv2DTranspose(
-        outputs,
-        kernel_size=4,
-        strides=stride,
-        padding="valid" if stride == 1 else "same",
-        kernel_initializer=kernel_initializer,
-        bias_initializer=bias_initializer,
-        data_format="channels_last",
-        dtype=dtype,
-        name=name,
-    )
-
-
-def _attention(resolution, channels, dtype):
-    kernel_initializer, bias_initializer = _seed_initializers(channels)
-    return SelfAttention(
-        kernel_initializer=kernel_initializer,
-        bias_initializer=bias_initializer,
-        dtype=dtype,
-        name=f"attention_{resolution}x{resolution}",
-    )
-
-
-def _seed_initializers(fan_in):
-    """PyTorch's default start of kernel and bias: uniform +-1/sqrt(fan_in)."""
+def _initializers(fan_in: int) -> dict[str, Any]:
+    """PyTorch's default for kernel and bias: uniform in +-1/sqrt(fan_in)."""
     limit = fan_in**-0.5
-    return (
-        keras.initializers.RandomUniform(-limit, limit),
-        keras.initializers.RandomUniform(-limit, limit),
-    )
-
-
-def _check_arguments(image_size, channels, width, attention_resolutions):
-    if image_size not in IMAGE_SIZES:
-        raise ValueError(
-            f"`image_size` must be one of {_join(IMAGE_SIZES)}. "
-            f"Received: image_size={image_size}"
-        )
-    if channels not in IMAGE_CHANNELS:
-        raise ValueError(
-            f"`channels` must be one of {_join(IMAGE_CHANNELS)}. "
-            f"Received: channels={channels}"
-        )
-    if width < 1:
-        raise ValueError(f"`width` must be positive. Received: width={width}")
-    maps = [size for size in (4, 8, 16, 32, 64, 128) if size < image_size]
-    for resolution in attention_resolutions:
-        if resolution not in maps:
-            raise ValueError(
-                f"At {image_size} px, attention can be at {_join(maps)}. "
-                f"Received: attention_resolutions={tuple(attention_resolutions)}"
-            )
-
-
-def _join(numbers):
-    return ", ".join(map(str, numbers))
+    return {
+        "kernel_initializer": keras.initializers.RandomUniform(-limit, limit),
+        "bias_initializer": keras.initializers.RandomUniform(-limit, limit),
+    }

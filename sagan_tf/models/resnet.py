@@ -1,24 +1,22 @@
-"""The paper's networks: residual, class-conditional or not, from 32 to 512 px.
+"""The paper's residual networks, with or without classes, from 32 to 512 px.
 
-At 128 px, with width 64, they are those of the paper and of its official code,
+At 128 px and width 64 they are those of the paper and of its official code,
 brain-research/self-attention-gan.
 """
+
+from typing import Any
 
 import keras
 from keras import ops
 
-from sagan_tf.layers import (
-    DiscriminatorBlock,
-    GeneratorBlock,
-    SelfAttention,
-    SpectralNormalization,
-)
-from sagan_tf.layers.residual_blocks import apply_convolution, convolution
-from sagan_tf.models.stack import apply_stack, build_stack
+from sagan_tf.layers import DiscriminatorBlock, GeneratorBlock, SelfAttention
+from sagan_tf.layers.convolution import convolution, normalize_spectrally
+from sagan_tf.models.network import Discriminator, Generator, Network, check_choice
+from sagan_tf.types import Shape, Tensor
 
-# Channels, in widths, after each block. A generator's first number is of its 4x4 map;
-# each block doubles the resolution. A discriminator's blocks halve it down to the last
-# but one (at 32 px, the last but two), which do not.
+# Channels after each block, in multiples of the width. The generator's first number is
+# for its 4x4 map; each of its blocks doubles the resolution. The discriminator's blocks
+# halve it, except for the last one (at 32 px, the last two).
 GENERATOR_CHANNELS = {
     32: (4, 4, 4, 4),
     64: (16, 8, 4, 2, 1),
@@ -44,196 +42,250 @@ ATTENTION = {
 }
 
 
-@keras.saving.register_keras_serializable(package="sagan_tf")
-class ResNetGenerator(keras.Model):
-    """Turns latents, and classes, into images by residual blocks and attention.
-
-    A dense layer makes a 4x4 map; `GeneratorBlock`s double it up to the image's size;
-    batch normalization, ReLU and a 3x3 convolution give the image through tanh. Classes
-    enter by conditional batch normalization alone.
+class _ResNet(Network):
+    """What the two networks share.
 
     Args:
-        image_size: 32, 64, 128, 256 or 512, pixels a side.
+        attention: `"pooled"`, as in the official code: keys and values are max-pooled
+            2x2, values have half the channels, an output projection follows, and there
+            are no biases; or `"full"`, the same without pooling.
+        spectral_normalization: Boolean.
+        spectral_norm_epsilon: Small float, the epsilon of spectral normalization.
+        reflection_padding: Boolean, whether the 3x3 convolutions pad by reflection.
+        initializer: Kernel initializer: `"xavier"`, `"orthogonal"` or `"normal"`,
+            N(0, 0.02).
+        **kwargs: Arguments of `Generator` or `Discriminator`.
+    """
+
+    image_sizes = tuple(GENERATOR_CHANNELS)
+
+    def __init__(
+        self,
+        attention: str,
+        spectral_normalization: bool,
+        spectral_norm_epsilon: float,
+        reflection_padding: bool,
+        initializer: str,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        check_choice("attention", attention, ATTENTION)
+        check_choice("initializer", initializer, INITIALIZERS)
+        self.attention = attention
+        self.spectral_normalization = spectral_normalization
+        self.spectral_norm_epsilon = spectral_norm_epsilon
+        self.reflection_padding = reflection_padding
+        self.initializer = initializer
+
+    @classmethod
+    def default_attention(cls, image_size: int) -> tuple[int, ...]:
+        return (16,) if image_size == 32 else (32,)
+
+    def _block_arguments(self) -> dict[str, Any]:
+        return {
+            "spectral_normalization": self.spectral_normalization,
+            "spectral_norm_epsilon": self.spectral_norm_epsilon,
+            "reflection_padding": self.reflection_padding,
+            "kernel_initializer": INITIALIZERS[self.initializer](),
+            "dtype": self.dtype_policy,
+        }
+
+    def _dense(self, units: int, name: str) -> Any:
+        layer = keras.layers.Dense(
+            units,
+            kernel_initializer=INITIALIZERS[self.initializer](),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        return normalize_spectrally(self, layer)
+
+    def _attention(self, resolution: int) -> Any:
+        return SelfAttention(
+            **ATTENTION[self.attention],
+            use_output_projection=True,
+            use_bias=False,
+            spectral_normalization=self.spectral_normalization,
+            spectral_norm_epsilon=self.spectral_norm_epsilon,
+            kernel_initializer=INITIALIZERS[self.initializer](),
+            dtype=self.dtype_policy,
+            name=f"attention_{resolution}x{resolution}",
+        )
+
+
+@keras.saving.register_keras_serializable(package="sagan_tf")
+class ResNetGenerator(_ResNet, Generator):
+    """Generates images by residual blocks and attention.
+
+    1. A dense layer makes a 4x4 map.
+    2. `GeneratorBlock`s double the resolution up to that of the image. Classes enter by
+       their conditional batch normalization alone.
+    3. Batch normalization, ReLU, a 3x3 convolution and tanh make the image.
+
+    Args:
+        image_size: 32, 64, 128, 256 or 512, pixels per side.
         channels: 1, 3 or 4, image channels.
-        width: Positive integer, the channels that `GENERATOR_CHANNELS` counts in; at
-            64 px and above, those of the largest map.
+        width: Positive integer, base channels: the unit of `GENERATOR_CHANNELS`.
         latent_dim: Positive integer, length of a latent vector.
         num_classes: Integer, 0 for a generator without classes.
-        attention_resolutions: Resolutions, from 8 to `image_size`, after whose block
-            comes `SelfAttention`; by default 32, and 16 at 32 px.
-        attention: `"pooled"`, as in the official code: keys and values max-pooled 2x2,
-            values of half the channels, an output convolution, no biases; or
-            `"full"`, the same without pooling.
-        spectral_normalization: Boolean, for all but the last convolution.
-        spectral_norm_epsilon: Small float, its epsilon.
-        normalize_last: Boolean, whether the last convolution is spectrally normalized
-            too.
-        reflection_padding: Boolean, for the 3x3 convolutions.
-        initializer: `"xavier"`, `"orthogonal"` or `"normal"`, N(0, 0.02).
-        normalization: Dict of arguments for batch normalization; see `GeneratorBlock`.
-        last_momentum: Float, the momentum of the last batch normalization, or None for
-            that of the others.
+        attention_resolutions: Resolutions, from 8 to `image_size`, of the maps that
+            `SelfAttention` follows. The default is 32, and 16 at 32 px.
+        attention: `"pooled"`, as in the official code: keys and values are max-pooled
+            2x2, values have half the channels, an output projection follows, and there
+            are no biases; or `"full"`, the same without pooling.
+        spectral_normalization: Boolean, for all layers but the last convolution.
+        spectral_norm_epsilon: Small float, the epsilon of spectral normalization.
+        normalize_to_image: Boolean, whether the last convolution is spectrally
+            normalized too.
+        reflection_padding: Boolean, whether the 3x3 convolutions pad by reflection.
+        initializer: Kernel initializer: `"xavier"`, `"orthogonal"` or `"normal"`,
+            N(0, 0.02).
+        batch_norm_momentum: Float in `[0, 1]`.
+        last_batch_norm_momentum: Float in `[0, 1]`, momentum of the last batch
+            normalization, or None for that of the others.
+        batch_norm_epsilon: Small float added to the variance.
+        synchronized_batch_norm: Boolean, whether all replicas share their batch
+            statistics.
+        conditional_spectral_normalization: Boolean, whether the tables of conditional
+            batch normalization are spectrally normalized.
+        **kwargs: Arguments of `keras.Model`, such as `name` and `dtype`.
 
-    Call arguments:
-        latents: Float `[batch, latent_dim]`.
-        labels: Integers `[batch]` in `[0, num_classes)`, where there are classes; or
-            float `[batch, num_classes]`, for images between them.
-        training: Boolean, whether batch statistics are used and state moves.
-        return_attention_scores: Boolean, whether to return the maps too.
+    Call arguments, output and errors: see `Generator`.
 
-    Output: images, float32 `[batch, image_size, image_size, channels]` in `[-1, 1]`;
-    with `return_attention_scores=True` a pair of them and a dict with
-    `attention_32x32`, float32 `[batch, 1024, 256]`, and so on.
+    Example:
 
-    Raises:
-        ValueError: for a setting it cannot have; for labels that are missing or
-            superfluous.
+    ```python
+    generator = ResNetGenerator(image_size=128, num_classes=1000)
+    images = generator(keras.random.normal((8, 128)), labels)  # [8, 128, 128, 3]
+    ```
     """
 
     def __init__(
         self,
-        image_size=128,
-        channels=3,
-        width=64,
-        latent_dim=128,
-        num_classes=0,
-        attention_resolutions=None,
-        attention="pooled",
-        spectral_normalization=True,
-        spectral_norm_epsilon=1e-12,
-        normalize_last=True,
-        reflection_padding=False,
-        initializer="xavier",
-        normalization=None,
-        last_momentum=None,
-        **kwargs,
+        image_size: int = 128,
+        channels: int = 3,
+        width: int = 64,
+        latent_dim: int = 128,
+        num_classes: int = 0,
+        attention_resolutions: tuple[int, ...] | None = None,
+        attention: str = "pooled",
+        spectral_normalization: bool = True,
+        spectral_norm_epsilon: float = 1e-12,
+        normalize_to_image: bool = True,
+        reflection_padding: bool = False,
+        initializer: str = "xavier",
+        batch_norm_momentum: float = 0.9,
+        last_batch_norm_momentum: float | None = None,
+        batch_norm_epsilon: float = 1e-5,
+        synchronized_batch_norm: bool = False,
+        conditional_spectral_normalization: bool = False,
+        **kwargs: Any,
     ):
-        super().__init__(**kwargs)
-        if attention_resolutions is None:
-            attention_resolutions = (16,) if image_size == 32 else (32,)
-        _check_arguments(
-            image_size,
-            channels,
-            width,
-            num_classes,
-            attention_resolutions,
-            _generator_resolutions(image_size),
-            attention,
-            initializer,
+        super().__init__(
+            image_size=image_size,
+            channels=channels,
+            width=width,
+            latent_dim=latent_dim,
+            num_classes=num_classes,
+            attention_resolutions=attention_resolutions,
+            attention=attention,
+            spectral_normalization=spectral_normalization,
+            spectral_norm_epsilon=spectral_norm_epsilon,
+            reflection_padding=reflection_padding,
+            initializer=initializer,
+            **kwargs,
         )
-        if latent_dim < 1:
-            raise ValueError(
-                f"`latent_dim` must be positive. Received: latent_dim={latent_dim}"
-            )
-        self.image_size = image_size
-        self.channels = channels
-        self.width = width
-        self.latent_dim = latent_dim
-        self.num_classes = num_classes
-        self.attention_resolutions = tuple(attention_resolutions)
-        self.attention = attention
-        self.spectral_normalization = spectral_normalization
-        self.spectral_norm_epsilon = spectral_norm_epsilon
-        self.normalize_last = normalize_last
-        self.reflection_padding = reflection_padding
-        self.initializer = initializer
+        self.normalize_to_image = normalize_to_image
+        self.batch_norm_momentum = batch_norm_momentum
+        self.last_batch_norm_momentum = last_batch_norm_momentum
+        self.batch_norm_epsilon = batch_norm_epsilon
+        self.synchronized_batch_norm = synchronized_batch_norm
+        self.conditional_spectral_normalization = conditional_spectral_normalization
         self.kernel_initializer = INITIALIZERS[initializer]()
-        self.normalization = dict(normalization or {})
-        self.last_momentum = last_momentum
 
-        settings = _block_settings(self)
+        block_arguments = {
+            **self._block_arguments(),
+            "num_classes": num_classes,
+            "batch_norm_momentum": batch_norm_momentum,
+            "batch_norm_epsilon": batch_norm_epsilon,
+            "synchronized_batch_norm": synchronized_batch_norm,
+            "conditional_spectral_normalization": conditional_spectral_normalization,
+        }
         first, *others = (width * n for n in GENERATOR_CHANNELS[image_size])
-        self.stack = [
-            _dense(self, 16 * first, "dense"),
+        stack = [
+            self._dense(16 * first, "dense"),
             keras.layers.Reshape((4, 4, first), dtype=self.dtype_policy),
         ]
         for resolution, filters in zip(
-            _generator_resolutions(image_size), others, strict=True
+            self.map_resolutions(image_size), others, strict=True
         ):
-            self.stack.append(
-                GeneratorBlock(
-                    filters,
-                    num_classes=num_classes,
-                    normalization=self.normalization,
-                    name=f"block_{resolution}x{resolution}",
-                    **settings,
-                )
-            )
+            name = f"block_{resolution}x{resolution}"
+            stack.append(GeneratorBlock(filters, name=name, **block_arguments))
             if resolution in self.attention_resolutions:
-                self.stack.append(_attention(self, resolution))
-        last = {"momentum": 0.9, "epsilon": 1e-5, **self.normalization}
-        last.pop("spectral_normalization", None)
-        if last_momentum is not None:
-            last["momentum"] = last_momentum
-        self.stack += [
+                stack.append(self._attention(resolution))
+        momentum = last_batch_norm_momentum
+        stack += [
             keras.layers.BatchNormalization(
-                **last, dtype=self.dtype_policy, name="last_normalization"
+                momentum=batch_norm_momentum if momentum is None else momentum,
+                epsilon=batch_norm_epsilon,
+                synchronized=synchronized_batch_norm,
+                dtype=self.dtype_policy,
+                name="last_normalization",
             ),
             keras.layers.ReLU(dtype=self.dtype_policy),
         ]
+        self.stack = stack
         self.to_image = convolution(
-            self, channels, 3, "to_image", normalize=normalize_last
+            self, channels, 3, "to_image", normalize=normalize_to_image
         )
 
-    def build(self, latents_shape, labels_shape=None):
-        self.to_image.build(build_stack(self.stack, tuple(latents_shape)))
+    @classmethod
+    def map_resolutions(cls, image_size: int) -> tuple[int, ...]:
+        """Returns the resolution after each block: 8, 16, ... `image_size`."""
+        blocks = len(GENERATOR_CHANNELS[image_size]) - 1
+        return tuple(8 * 2**i for i in range(blocks))
 
-    def call(self, latents, labels=None, training=False, return_attention_scores=False):
-        _check_labels(self, labels)
-        x, scores = apply_stack(self.stack, latents, training, labels)
-        x = apply_convolution(self.to_image, x, training)
-        images = ops.tanh(ops.cast(x, "float32"))
-        return (images, scores) if return_attention_scores else images
-
-    def compute_output_shape(self, latents_shape, labels_shape=None):
-        return (latents_shape[0], self.image_size, self.image_size, self.channels)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            **_shared_config(self),
-            "latent_dim": self.latent_dim,
-            "normalize_last": self.normalize_last,
-            "normalization": self.normalization,
-            "last_momentum": self.last_momentum,
-        }
+    def split_inputs(
+        self, inputs: Tensor, labels: Tensor | None
+    ) -> tuple[Tensor, dict[str, tuple[Tensor, ...]]]:
+        if labels is None:
+            return inputs, {}
+        blocks = (layer for layer in self.stack if isinstance(layer, GeneratorBlock))
+        return inputs, {block.name: (labels,) for block in blocks}
 
 
 @keras.saving.register_keras_serializable(package="sagan_tf")
-class ResNetDiscriminator(keras.Model):
-    """Tells real images from generated ones, class by class where there are classes.
+class ResNetDiscriminator(_ResNet, Discriminator):
+    """Tells real images from generated ones, for each class if there are classes.
 
-    `DiscriminatorBlock`s halve the map, ReLU follows, and the sum over its positions,
-    `h`, gives `logit = dense(h) + h . embedding[label]`: the projection of Miyato and
-    Koyama. Without classes the second term is not there.
+    1. `DiscriminatorBlock`s halve the resolution. ReLU follows.
+    2. The sum over the map's positions, `h`, gives
+       `logit = dense(h) + h . embedding[label]`, the projection of Miyato and Koyama.
+       Without classes the second term is left out.
 
     Args:
-        image_size: 32, 64, 128, 256 or 512, pixels a side.
+        image_size: 32, 64, 128, 256 or 512, pixels per side.
         channels: 1, 3 or 4, image channels.
-        width: Positive integer, the channels that `DISCRIMINATOR_CHANNELS` counts in.
+        width: Positive integer, base channels: the unit of `DISCRIMINATOR_CHANNELS`.
         num_classes: Integer, 0 for a discriminator without classes.
-        attention_resolutions: Resolutions after whose first block comes
-            `SelfAttention`; by default 32, and 16 at 32 px.
+        attention_resolutions: Resolutions; `SelfAttention` follows the first block of
+            each. The default is 32, and 16 at 32 px.
         attention: `"pooled"` or `"full"`; see `ResNetGenerator`.
-        spectral_normalization: Boolean, for every layer.
-        spectral_norm_epsilon: Small float, its epsilon.
-        reflection_padding: Boolean, for the 3x3 convolutions.
-        negative_slope: Float, of the ReLUs; above 0 they are leaky.
-        initializer: `"xavier"`, `"orthogonal"` or `"normal"`, N(0, 0.02).
+        spectral_normalization: Boolean, for all layers.
+        spectral_norm_epsilon: Small float, the epsilon of spectral normalization.
+        reflection_padding: Boolean, whether the 3x3 convolutions pad by reflection.
+        slope: Float, negative slope of the ReLUs; positive ones are leaky.
+        initializer: Kernel initializer: `"xavier"`, `"orthogonal"` or `"normal"`,
+            N(0, 0.02).
+        **kwargs: Arguments of `keras.Model`, such as `name` and `dtype`.
 
-    Call arguments:
-        images: Float `[batch, image_size, image_size, channels]` in `[-1, 1]`.
-        labels: Integers `[batch]` in `[0, num_classes)`, where there are classes.
-        training: Boolean, whether state moves.
-        return_attention_scores: Boolean, whether to return the maps too.
+    Call arguments, output and errors: see `Discriminator`.
 
-    Output: logits, float32 `[batch]`, high for real; with
-    `return_attention_scores=True` a pair of them and a dict with
-    `attention_32x32`, float32 `[batch, 1024, 256]`, and so on.
+    Example:
 
-    Raises:
-        ValueError: for a setting it cannot have; for labels that are missing or
-            superfluous.
+    ```python
+    discriminator = ResNetDiscriminator(image_size=128, num_classes=1000)
+    logits = discriminator(images, labels)  # [B, 128, 128, 3], [B] -> [B]
+    ```
 
     Reference:
         [Miyato and Koyama, 2018](https://arxiv.org/abs/1802.05637), the projection.
@@ -241,242 +293,92 @@ class ResNetDiscriminator(keras.Model):
 
     def __init__(
         self,
-        image_size=128,
-        channels=3,
-        width=64,
-        num_classes=0,
-        attention_resolutions=None,
-        attention="pooled",
-        spectral_normalization=True,
-        spectral_norm_epsilon=1e-12,
-        reflection_padding=False,
-        negative_slope=0.0,
-        initializer="xavier",
-        **kwargs,
+        image_size: int = 128,
+        channels: int = 3,
+        width: int = 64,
+        num_classes: int = 0,
+        attention_resolutions: tuple[int, ...] | None = None,
+        attention: str = "pooled",
+        spectral_normalization: bool = True,
+        spectral_norm_epsilon: float = 1e-12,
+        reflection_padding: bool = False,
+        slope: float = 0.0,
+        initializer: str = "xavier",
+        **kwargs: Any,
     ):
-        super().__init__(**kwargs)
-        if attention_resolutions is None:
-            attention_resolutions = (16,) if image_size == 32 else (32,)
-        _check_arguments(
-            image_size,
-            channels,
-            width,
-            num_classes,
-            attention_resolutions,
-            _discriminator_resolutions(image_size),
-            attention,
-            initializer,
+        super().__init__(
+            image_size=image_size,
+            channels=channels,
+            width=width,
+            num_classes=num_classes,
+            attention_resolutions=attention_resolutions,
+            attention=attention,
+            spectral_normalization=spectral_normalization,
+            spectral_norm_epsilon=spectral_norm_epsilon,
+            reflection_padding=reflection_padding,
+            initializer=initializer,
+            **kwargs,
         )
-        self.image_size = image_size
-        self.channels = channels
-        self.width = width
-        self.num_classes = num_classes
-        self.attention_resolutions = tuple(attention_resolutions)
-        self.attention = attention
-        self.spectral_normalization = spectral_normalization
-        self.spectral_norm_epsilon = spectral_norm_epsilon
-        self.reflection_padding = reflection_padding
-        self.negative_slope = negative_slope
-        self.initializer = initializer
+        self.slope = slope
 
-        settings = _block_settings(self)
-        self.stack = []
-        previous, to_come = image_size, list(self.attention_resolutions)
+        block_arguments = {**self._block_arguments(), "slope": slope}
+        stack: list[Any] = []
+        previous, attention_left = image_size, set(self.attention_resolutions)
         for index, (resolution, n) in enumerate(
             zip(
-                _discriminator_resolutions(image_size),
+                self.map_resolutions(image_size),
                 DISCRIMINATOR_CHANNELS[image_size],
                 strict=True,
             )
         ):
-            self.stack.append(
+            stack.append(
                 DiscriminatorBlock(
                     n * width,
                     downsample=resolution < previous,
                     first=index == 0,
-                    negative_slope=negative_slope,
                     name=f"block_{index + 1}_{resolution}x{resolution}",
-                    **settings,
+                    **block_arguments,
                 )
             )
-            if resolution in to_come:
-                to_come.remove(resolution)
-                self.stack.append(_attention(self, resolution))
+            if resolution in attention_left:
+                attention_left.remove(resolution)
+                stack.append(self._attention(resolution))
             previous = resolution
-        self.to_logit = _dense(self, 1, "to_logit")
-        self.embedding = _embedding(self, n * width) if num_classes else None
+        self.stack = stack
+        self.to_logit = self._dense(1, "to_logit")
+        self.embedding = self._embedding(n * width) if num_classes else None
 
-    def build(self, images_shape, labels_shape=None):
-        shape = build_stack(self.stack, tuple(images_shape))
-        self.to_logit.build((shape[0], shape[-1]))
+    @classmethod
+    def map_resolutions(cls, image_size: int) -> tuple[int, ...]:
+        """Returns the resolution after each block: halves, down to 4 (8 at 32 px)."""
+        last = 8 if image_size == 32 else 4
+        blocks = len(DISCRIMINATOR_CHANNELS[image_size])
+        return tuple(max(last, image_size // 2 ** (i + 1)) for i in range(blocks))
+
+    def build(self, images_shape: Shape, labels_shape: Shape | None = None) -> None:
+        batch, *_, features = self._build_stack(images_shape, labels_shape)
+        self.to_logit.build((batch, features))
         if self.embedding is not None:
             self.embedding.build((None,))
 
-    def call(self, images, labels=None, training=False, return_attention_scores=False):
-        _check_labels(self, labels)
-        x, scores = apply_stack(self.stack, images, training)
-        x = ops.leaky_relu(x, self.negative_slope)
-        # In float32: a sum of 16 positions and a thousand channels.
+    def compute_logits(
+        self, x: Tensor, labels: Tensor | None, training: bool
+    ) -> Tensor:
+        x = ops.leaky_relu(x, self.slope)
+        # In float32: a sum over 16 positions, followed by one over a thousand channels.
         features = ops.sum(ops.cast(x, "float32"), axis=(1, 2))
-        logits = apply_convolution(self.to_logit, features, training)
-        logits = ops.cast(ops.squeeze(logits, -1), "float32")
+        logits = super().compute_logits(features, labels, training)
         if self.embedding is not None:
-            rows = ops.cast(
-                apply_convolution(self.embedding, labels, training), "float32"
-            )
-            logits += ops.sum(rows * features, axis=-1)
-        return (logits, scores) if return_attention_scores else logits
+            rows = self.embedding(labels, training=training)
+            logits += ops.sum(ops.cast(rows, "float32") * features, axis=-1)
+        return logits
 
-    def compute_output_shape(self, images_shape, labels_shape=None):
-        return (images_shape[0],)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            **_shared_config(self),
-            "negative_slope": self.negative_slope,
-        }
-
-
-def _generator_resolutions(image_size):
-    """The resolution after each block: 8, 16, ... `image_size`."""
-    return [
-        8 * 2**i for i in range(len(GENERATOR_CHANNELS.get(image_size, [None])) - 1)
-    ]
-
-
-def _discriminator_resolutions(image_size):
-    """The resolution after each block: halves, down to 4, or to 8 from 32 px."""
-    last = 8 if image_size == 32 else 4
-    blocks = len(DISCRIMINATOR_CHANNELS.get(image_size, ()))
-    return [max(last, image_size // 2 ** (i + 1)) for i in range(blocks)]
-
-
-def _block_settings(network):
-    return {
-        "spectral_normalization": network.spectral_normalization,
-        "spectral_norm_epsilon": network.spectral_norm_epsilon,
-        "reflection_padding": network.reflection_padding,
-        "kernel_initializer": INITIALIZERS[network.initializer](),
-        "dtype": network.dtype_policy,
-    }
-
-
-def _dense(network, units, name):
-    layer = keras.layers.Dense(
-        units,
-        kernel_initializer=INITIALIZERS[network.initializer](),
-        dtype=network.dtype_policy,
-        name=name,
-    )
-    if not network.spectral_normalization:
-        return layer
-    return SpectralNormalization(
-        layer, epsilon=network.spectral_norm_epsilon, name=f"{name}_sn"
-    )
-
-
-def _embedding(network, features):
-    layer = keras.layers.Embedding(
-        network.num_classes,
-        features,
-        INITIALIZERS[network.initializer](),
-        dtype=network.dtype_policy,
-        name="embedding",
-    )
-    if not network.spectral_normalization:
-        return layer
-    return SpectralNormalization(
-        layer, epsilon=network.spectral_norm_epsilon, name="embedding_sn"
-    )
-
-
-def _attention(network, resolution):
-    return SelfAttention(
-        **ATTENTION[network.attention],
-        use_output_projection=True,
-        use_bias=False,
-        spectral_normalization=network.spectral_normalization,
-        spectral_norm_epsilon=network.spectral_norm_epsilon,
-        kernel_initializer=INITIALIZERS[network.initializer](),
-        dtype=network.dtype_policy,
-        name=f"attention_{resolution}x{resolution}",
-    )
-
-
-def _shared_config(network):
-    names = (
-        *("image_size", "channels", "width", "num_classes"),
-        *("attention_resolutions", "attention", "spectral_normalization"),
-        *("spectral_norm_epsilon", "reflection_padding", "initializer"),
-    )
-    return {name: getattr(network, name) for name in names}
-
-
-def _check_labels(network, labels):
-    if network.num_classes and labels is None:
-        raise ValueError(
-            f"This {type(network).__name__} has {network.num_classes} classes and "
-            "needs `labels`. Received: labels=None"
+    def _embedding(self, features: int) -> Any:
+        layer = keras.layers.Embedding(
+            self.num_classes,
+            features,
+            INITIALIZERS[self.initializer](),
+            dtype=self.dtype_policy,
+            name="embedding",
         )
-    if labels is not None and not network.num_classes:
-        raise ValueError(
-            f"This {type(network).__name__} has no classes and takes no `labels`"
-        )
-    # Labels [batch, 1] would be broadcast, and in silence.
-    mixed = isinstance(network, ResNetGenerator) and labels is not None
-    shapes = [(None,), (None, network.num_classes)] if mixed else [(None,)]
-    if labels is not None and (None, *labels.shape[1:]) not in shapes:
-        raise ValueError(
-            f"{type(network).__name__} takes `labels` of shape [batch]. "
-            f"Received: labels of shape {tuple(labels.shape)}"
-        )
-
-
-def _check_arguments(
-    image_size,
-    channels,
-    width,
-    num_classes,
-    attention_resolutions,
-    resolutions,
-    attention,
-    initializer,
-):
-    if image_size not in GENERATOR_CHANNELS:
-        raise ValueError(
-            f"`image_size` must be one of {_join(GENERATOR_CHANNELS)}. "
-            f"Received: image_size={image_size}"
-        )
-    if channels not in (1, 3, 4):
-        raise ValueError(
-            f"`channels` must be one of 1, 3, 4. Received: channels={channels}"
-        )
-    if width < 1:
-        raise ValueError(f"`width` must be positive. Received: width={width}")
-    if num_classes < 0 or num_classes == 1:
-        raise ValueError(
-            "`num_classes` must be 0, for none, or at least 2. "
-            f"Received: num_classes={num_classes}"
-        )
-    for resolution in attention_resolutions:
-        if resolution not in resolutions:
-            raise ValueError(
-                f"At {image_size} px, attention can be at "
-                f"{_join(sorted(set(resolutions)))}. "
-                f"Received: attention_resolutions={tuple(attention_resolutions)}"
-            )
-    if attention not in ATTENTION:
-        raise ValueError(
-            f"`attention` must be one of {_join(ATTENTION)}. "
-            f"Received: attention={attention}"
-        )
-    if initializer not in INITIALIZERS:
-        raise ValueError(
-            f"`initializer` must be one of {_join(INITIALIZERS)}. "
-            f"Received: initializer={initializer}"
-        )
-
-
-def _join(values):
-    return ", ".join(map(str, values))
+        return normalize_spectrally(self, layer)

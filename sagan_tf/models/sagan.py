@@ -1,58 +1,77 @@
-import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from sagan_tf import losses
 from sagan_tf.augmentation import AUGMENTATIONS, augment
+from sagan_tf.errors import UserError
 from sagan_tf.gradient_penalties import PENALTIES
-from sagan_tf.losses import LOSSES
+from sagan_tf.models.network import check_choice, check_least
+from sagan_tf.sampling import (
+    LABELS,
+    check_distribution,
+    check_labels,
+    draw_labels,
+    draw_latents,
+)
+from sagan_tf.types import Shape, Tensor
 
-# What is drawn, so that no two draws share a seed: training draws from (seed, step,
-# update, replica, this), sampling from (seed, place, this).
-_SAMPLING = 0x5A6A
-_LABELS, _REAL_AUGMENTATION, _FAKE_AUGMENTATION, _PENALTY = range(1, 5)
+if keras.backend.backend() != "tensorflow":
+    raise UserError(
+        "Training and sampling need the TensorFlow backend of Keras. Received: "
+        f"KERAS_BACKEND={keras.backend.backend()}. Set KERAS_BACKEND=tensorflow"
+    )
 
-LATENT_DISTRIBUTIONS = ("normal", "uniform", "truncated")
+# Every random draw of training has its own seed: a function of (seed, step, update,
+# replica, micro-batch, purpose). Latents are drawn without the last two.
+_REAL_AUGMENTATION, _FAKE_AUGMENTATION, _PENALTY = range(LABELS + 1, LABELS + 4)
 
 
 @keras.saving.register_keras_serializable(package="sagan_tf")
 class SAGAN(keras.Model):
-    """A generator and a discriminator trained against each other.
+    """Trains a generator and a discriminator against each other.
 
-    One step is `discriminator_steps` updates of the discriminator, each on its own
-    real batch and its own latents, and then one update of the generator on fresh
-    latents. An exponential moving average of the generator follows it; that is the
-    one that `generate` uses.
+    One step consists of
 
-    Everything drawn is a function of `seed` and the step alone, so that a run that
-    goes on from a saved model draws what it would have drawn.
+    1. `discriminator_steps` updates of the discriminator, each on its own batch of real
+       images and its own latents,
+    2. one update of the generator on new latents,
+    3. an update of the EMA generator, an exponential moving average of the generator.
 
-    Where the networks have classes, real images come with their labels, and generated
-    ones have labels that are drawn uniformly.
+    All random draws are functions of `seed` and the step, so a model that is saved and
+    loaded continues with the draws it would have made. If the networks have classes,
+    real images come with labels, and labels of generated images are drawn uniformly.
 
     Args:
         generator: Model from latents `[batch, latent_dim]` to images, with the
-            attributes `latent_dim`, `image_size` and `channels`; with the attribute
-            `num_classes` above 0, from latents and labels `[batch]`.
+            attributes `latent_dim`, `image_size` and `channels`; if its attribute
+            `num_classes` is positive, from latents and labels `[batch]`.
         discriminator: Model from images, and labels likewise, to logits `[batch]`.
-        seed: Integer, what everything is drawn from.
-        latent_distribution: `"normal"`, standard normal latents; `"uniform"` ones in
-            `[-1, 1)`; or `"truncated"`, normal ones none of which is beyond 2.
+        seed: Integer, the random seed.
+        latent_distribution: `"normal"`, `"uniform"` or `"truncated"`; see
+            `sagan_tf.Sampler`.
 
     Attributes:
-        ema_generator: The averaged generator, of the generator's class.
-        num_classes: Integer, 0 where the networks have no classes.
-        step: Variable, the number of steps done.
+        ema_generator: The EMA generator, a model of the generator's class.
+        num_classes: Integer, 0 if the networks have no classes.
+        step: Variable, the number of completed steps.
+
+    Raises:
+        ValueError: if the networks do not have the same classes, or there is no such
+            distribution of latents.
 
     Example:
 
     ```python
     model = SAGAN(DCGANGenerator(image_size=32), DCGANDiscriminator(image_size=32))
-    model.compile(keras.optimizers.Adam(1e-4, 0.0, 0.9),
-                  keras.optimizers.Adam(4e-4, 0.0, 0.9))
-    model.fit(images, steps_per_epoch=1000)  # a tf.data.Dataset in [-1, 1]
-    pictures = model.generate(num_images=16, seed=0)
+    model.compile(
+        keras.optimizers.Adam(1e-4, beta_1=0.0, beta_2=0.9),
+        keras.optimizers.Adam(4e-4, beta_1=0.0, beta_2=0.9),
+    )
+    model.fit(dataset, steps_per_epoch=1000)  # a tf.data.Dataset of images in [-1, 1]
+    images = Sampler(model.ema_generator).generate(16, seed=0)
     ```
 
     Reference:
@@ -61,23 +80,18 @@ class SAGAN(keras.Model):
 
     def __init__(
         self,
-        generator,
-        discriminator,
-        seed=0,
-        latent_distribution="normal",
-        **kwargs,
+        generator: Any,
+        discriminator: Any,
+        seed: int = 0,
+        latent_distribution: str = "normal",
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if latent_distribution not in LATENT_DISTRIBUTIONS:
-            raise ValueError(
-                "`latent_distribution` must be one of "
-                f"{', '.join(LATENT_DISTRIBUTIONS)}. "
-                f"Received: latent_distribution={latent_distribution}"
-            )
+        check_distribution(latent_distribution)
         self.generator = generator
         self.discriminator = discriminator
         self.ema_generator = generator.__class__.from_config(generator.get_config())
-        self.num_classes = getattr(generator, "num_classes", 0)
+        self.num_classes: int = getattr(generator, "num_classes", 0)
         if self.num_classes != getattr(discriminator, "num_classes", 0):
             raise ValueError(
                 "Generator and discriminator must have the same classes. Received: "
@@ -97,90 +111,82 @@ class SAGAN(keras.Model):
         self.discriminator_loss = keras.metrics.Mean(name="discriminator_loss")
         self.real_logits = keras.metrics.Mean(name="real_logits")
         self.fake_logits = keras.metrics.Mean(name="fake_logits")
-        # Built here, before any traced step: optimizers and a distribution strategy
-        # both need the variables to be there.
+        # Optimizers and distribution strategies need the variables before any step is
+        # traced.
         self.build()
         self.ema_generator.set_weights(self.generator.get_weights())
 
-    def build(self, input_shape=None):
-        image_shape = (
-            self.generator.image_size,
-            self.generator.image_size,
-            self.generator.channels,
-        )
+    def build(self, input_shape: Shape | None = None) -> None:
+        size, channels = self.generator.image_size, self.generator.channels
         for generator in (self.generator, self.ema_generator):
             if not generator.built:
                 generator.build((None, generator.latent_dim))
         if not self.discriminator.built:
-            self.discriminator.build((None, *image_shape))
+            self.discriminator.build((None, size, size, channels))
         self.built = True
 
     def compile(
         self,
-        generator_optimizer,
-        discriminator_optimizer,
-        loss="hinge",
-        discriminator_steps=1,
-        accumulation_steps=1,
-        ema_decay=0.999,
-        ema_start_step=0,
-        gradient_penalty=None,
-        gradient_penalty_weight=10.0,
-        gradient_penalty_interval=1,
-        augmentation=(),
-        **kwargs,
-    ):
-        """Sets how the networks are trained.
+        generator_optimizer: Any,
+        discriminator_optimizer: Any,
+        loss: Any = "hinge",
+        discriminator_steps: int = 1,
+        accumulation_steps: int = 1,
+        ema_decay: float = 0.999,
+        ema_start_step: int = 0,
+        gradient_penalty: str | None = None,
+        gradient_penalty_weight: float = 10.0,
+        gradient_penalty_interval: int = 1,
+        augmentation: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        """Configures the model for training.
 
         Args:
             generator_optimizer: Keras optimizer of the generator.
             discriminator_optimizer: Another one, of the discriminator.
-            loss: `"hinge"`, `"non_saturating"`, `"lsgan"` or `"wgan"`.
-            discriminator_steps: Positive integer, discriminator updates a step.
-            accumulation_steps: Positive integer; each update's batch is worked through
-                in this many parts, one after the other, to need less memory. Gradients
-                are those of the whole batch, but that each part has batch statistics of
-                its own, of which the last part's are kept, and that augmentations and
-                the points where penalties are taken are drawn for each part.
-            ema_decay: Float in `[0, 1)`; the average keeps this share of itself in
-                each step, less in the first ones: at step `t` no more than
-                `(1 + t) / (10 + t)`.
-            ema_start_step: Integer; until this step the average is the generator
-                itself, and above 0 there is no other beginning.
+            loss: `"hinge"`, `"non_saturating"`, `"lsgan"`, `"wgan"`, or a
+                `sagan_tf.losses.AdversarialLoss`.
+            discriminator_steps: Positive integer, discriminator updates per step.
+            accumulation_steps: Positive integer, micro-batches per batch. They are
+                computed one after the other to save memory, and their gradients are
+                averaged. Each micro-batch has its own batch statistics, of which the
+                last ones are kept, and its own augmentations and penalty points.
+            ema_decay: Float in `[0, 1)`, decay of the EMA generator. At step `t` the
+                decay is at most `(1 + t) / (10 + t)`, a warm-up.
+            ema_start_step: Integer. Before this step the EMA copies the generator. If
+                positive, it replaces the warm-up.
             gradient_penalty: None, `"gp"`, `"lp"`, `"dragan"` or `"r1"`: a term of the
                 discriminator's loss; see `sagan_tf.gradient_penalties`.
-            gradient_penalty_weight: Float, what it is multiplied by.
-            gradient_penalty_interval: Positive integer `k`; it is taken in every k-th
-                step only, and k times.
-            augmentation: Some of `"color"`, `"translation"` and `"cutout"`, done to all
-                images that the discriminator sees; see `sagan_tf.augmentation`.
+            gradient_penalty_weight: Float, its weight.
+            gradient_penalty_interval: Positive integer `k`. The penalty is computed
+                every k-th step and scaled by k (lazy regularization).
+            augmentation: Some of `"color"`, `"translation"` and `"cutout"`, applied to
+                all images that the discriminator sees; see `sagan_tf.augmentation`.
             **kwargs: `jit_compile`, `run_eagerly` and `steps_per_execution` of
                 `keras.Model.compile`.
 
         Raises:
-            ValueError: for an unknown loss, or a number out of its range.
+            ValueError: if there is no such loss, penalty or augmentation, or a number
+                is out of its range.
         """
-        _check_choice("loss", loss, LOSSES)
         if gradient_penalty is not None:
-            _check_choice("gradient_penalty", gradient_penalty, PENALTIES)
+            check_choice("gradient_penalty", gradient_penalty, PENALTIES)
         for name in augmentation:
-            _check_choice("augmentation", name, AUGMENTATIONS)
-        for name, value in (
-            ("discriminator_steps", discriminator_steps),
-            ("accumulation_steps", accumulation_steps),
-            ("gradient_penalty_interval", gradient_penalty_interval),
-        ):
-            if value < 1:
-                raise ValueError(f"`{name}` must be positive. Received: {name}={value}")
+            check_choice("augmentation", name, AUGMENTATIONS)
+        check_least("discriminator_steps", discriminator_steps, 1)
+        check_least("accumulation_steps", accumulation_steps, 1)
+        check_least("gradient_penalty_interval", gradient_penalty_interval, 1)
         if not 0 <= ema_decay < 1:
             raise ValueError(
                 f"`ema_decay` must be in [0, 1). Received: ema_decay={ema_decay}"
             )
+        adversarial_loss = losses.get(loss)
         # Without `optimizer=None` Keras adds an RMSprop of its own.
         super().compile(optimizer=None, **kwargs)
         self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
-        self.adversarial_loss = LOSSES[loss]
+        self.adversarial_loss = adversarial_loss
         self.discriminator_steps = discriminator_steps
         self.accumulation_steps = accumulation_steps
         self.ema_decay = ema_decay
@@ -189,40 +195,35 @@ class SAGAN(keras.Model):
         self.gradient_penalty_weight = gradient_penalty_weight
         self.gradient_penalty_interval = gradient_penalty_interval
         self.augmentation = tuple(augmentation)
-        self._compile_arguments = {
-            "loss": loss,
-            "discriminator_steps": discriminator_steps,
-            "accumulation_steps": accumulation_steps,
-            "ema_decay": ema_decay,
-            "ema_start_step": ema_start_step,
-            "gradient_penalty": gradient_penalty,
-            "gradient_penalty_weight": gradient_penalty_weight,
-            "gradient_penalty_interval": gradient_penalty_interval,
-            "augmentation": self.augmentation,
-            **kwargs,
-        }
-        # An optimizer that is not built is silently left out of a saved model.
+        self._keras_compile_arguments = kwargs
+        # A saved model silently leaves out optimizers that are not built.
         generator_optimizer.build(self.generator.trainable_variables)
         discriminator_optimizer.build(self.discriminator.trainable_variables)
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any] | None:
         if not self.compiled:
             return None
+        names = (
+            *("discriminator_steps", "accumulation_steps", "ema_decay"),
+            *("ema_start_step", "gradient_penalty", "gradient_penalty_weight"),
+            *("gradient_penalty_interval", "augmentation"),
+        )
         serialize = keras.optimizers.serialize
         return {
             "generator_optimizer": serialize(self.generator_optimizer),
             "discriminator_optimizer": serialize(self.discriminator_optimizer),
-            **self._compile_arguments,
+            "loss": losses.serialize(self.adversarial_loss),
+            **{name: getattr(self, name) for name in names},
+            **self._keras_compile_arguments,
         }
 
-    def compile_from_config(self, config):
-        deserialize = keras.optimizers.deserialize
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         for name in ("generator_optimizer", "discriminator_optimizer"):
-            config[name] = deserialize(config[name])
+            config[name] = keras.optimizers.deserialize(config[name])
         self.compile(**config)
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[Any]:
         return [
             self.generator_loss,
             self.discriminator_loss,
@@ -230,13 +231,13 @@ class SAGAN(keras.Model):
             self.fake_logits,
         ]
 
-    def train_step(self, data):
-        """Does one step; see the class.
+    def train_step(self, data: Any) -> dict[str, Tensor]:
+        """Runs one step; see the class.
 
         Args:
             data: Real images, float `[discriminator_steps * batch, height, width,
-                channels]` in `[-1, 1]`, cut into one batch an update; where there are
-                classes, a pair of them and labels `[discriminator_steps * batch]`.
+                channels]` in `[-1, 1]`, split into one batch per discriminator update.
+                With classes, a pair of them and labels `[discriminator_steps * batch]`.
 
         Returns:
             A dict of the metrics since they were last reset.
@@ -248,19 +249,43 @@ class SAGAN(keras.Model):
         )
         for update, batch in enumerate(batches):
             self._train_discriminator(*batch, update=update)
-        self._train_generator(tf.shape(batch[0])[0])
+        self._train_generator(*batch)
         self._update_ema()
         self.step.assign_add(1)
         return {metric.name: metric.result() for metric in self.metrics}
 
-    def _check_data(self, data):
-        """The images, and their labels where there are classes, as a tuple."""
-        pair = isinstance(data, (tuple, list))
+    def call(
+        self, latents: Tensor, labels: Tensor | None = None, training: bool = False
+    ) -> Tensor:
+        """Returns images of the EMA generator, float32 in `[-1, 1]`."""
+        inputs = (latents,) if labels is None else (latents, labels)
+        return self.ema_generator(*inputs, training=training)
+
+    def get_config(self) -> dict[str, Any]:
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "generator": serialize(self.generator),
+            "discriminator": serialize(self.discriminator),
+            "seed": self.seed,
+            "latent_distribution": self.latent_distribution,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "SAGAN":
+        deserialize = keras.saving.deserialize_keras_object
+        for name in ("generator", "discriminator"):
+            config[name] = deserialize(config[name])
+        return cls(**config)
+
+    def _check_data(self, data: Any) -> tuple[Tensor, ...]:
+        """Returns the images, and their labels if there are classes."""
+        is_pair = isinstance(data, (tuple, list))
         if not self.num_classes:
-            if pair:
+            if is_pair:
                 raise ValueError("This model has no classes: train it on images alone")
             return (data,)
-        if not pair or len(data) != 2:
+        if not is_pair or len(data) != 2:
             raise ValueError(
                 f"This model has {self.num_classes} classes: train it on pairs of "
                 "images and labels"
@@ -268,28 +293,31 @@ class SAGAN(keras.Model):
         images, labels = data
         return images, check_labels(labels, self.num_classes)
 
-    def _train_discriminator(self, real_images, *real_labels, update):
+    def _train_discriminator(
+        self, real_images: Tensor, *real_labels: Tensor, update: int
+    ) -> None:
         variables = self.discriminator.trainable_variables
 
-        def compute(part, real_images, latents, *labels):
-            # Those of the real images and of the generated ones, or none.
-            real_class, fake_class = labels[:1], labels[1:]
-            # Outside the tape: this update is the discriminator's alone.
-            fake_images = self.generator(latents, *fake_class, training=True)
-            real_images = self._augment(real_images, update, part, _REAL_AUGMENTATION)
-            fake_images = self._augment(fake_images, update, part, _FAKE_AUGMENTATION)
+        def compute(
+            micro_batch: int, real_images: Tensor, latents: Tensor, *labels: Tensor
+        ) -> Any:
+            # One tensor of labels each, or none without classes.
+            real_labels, fake_labels = labels[:1], labels[1:]
+            # Outside the tape: this update trains the discriminator alone.
+            fake_images = self.generator(latents, *fake_labels, training=True)
+            seeds = (update, micro_batch)
+            real_images = self._augment(real_images, *seeds, _REAL_AUGMENTATION)
+            fake_images = self._augment(fake_images, *seeds, _FAKE_AUGMENTATION)
             with tf.GradientTape() as tape:
                 real_logits = self.discriminator(
-                    real_images, *real_class, training=True
+                    real_images, *real_labels, training=True
                 )
                 fake_logits = self.discriminator(
-                    fake_images, *fake_class, training=True
+                    fake_images, *fake_labels, training=True
                 )
                 loss = self.adversarial_loss.discriminator(real_logits, fake_logits)
-                # A term of this same update, not an update of its own.
-                loss += self._penalize(
-                    real_images, fake_images, real_class, update, part
-                )
+                # A term of this update's loss, not an update of its own.
+                loss += self._penalize(real_images, fake_images, real_labels, *seeds)
             means = loss, tf.reduce_mean(real_logits), tf.reduce_mean(fake_logits)
             return tape.gradient(loss, variables), means
 
@@ -302,100 +330,119 @@ class SAGAN(keras.Model):
         self.real_logits.update_state(real_logits)
         self.fake_logits.update_state(fake_logits)
 
-    def _train_generator(self, batch_size):
+    def _train_generator(self, real_images: Tensor, *real_labels: Tensor) -> None:
+        """Updates the generator; a relativistic loss also uses the real images."""
         variables = self.generator.trainable_variables
         update = self.discriminator_steps
+        uses_real = self.adversarial_loss.generator_uses_real_logits
+        real = (real_images, *real_labels) if uses_real else ()
+        latents, *fake_labels = self._draw_inputs(tf.shape(real_images)[0], update)
 
-        def compute(part, latents, *labels):
+        def compute(micro_batch: int, latents: Tensor, *others: Tensor) -> Any:
+            labels, real = others[: len(fake_labels)], others[len(fake_labels) :]
+            seeds = (update, micro_batch)
             with tf.GradientTape() as tape:
                 fake_images = self.generator(latents, *labels, training=True)
-                fake_images = self._augment(
-                    fake_images, update, part, _FAKE_AUGMENTATION
-                )
-                # The judge is taken as it is: in training mode, but what it would have
-                # noted of this batch (u, batch statistics) is dropped with the scope.
-                with keras.StatelessScope():
-                    fake_logits = self.discriminator(
-                        fake_images, *labels, training=True
-                    )
-                loss = self.adversarial_loss.generator(fake_logits)
+                fake_images = self._augment(fake_images, *seeds, _FAKE_AUGMENTATION)
+                logits = (self._discriminate(fake_images, *labels),)
+                if real:
+                    real_images, *real_labels = real
+                    real_images = self._augment(real_images, *seeds, _REAL_AUGMENTATION)
+                    logits = (self._discriminate(real_images, *real_labels), *logits)
+                loss = self.adversarial_loss.generator(*logits)
             return tape.gradient(loss, variables), loss
 
-        gradients, loss = self._accumulate(
-            compute, *self._draw_inputs(batch_size, update)
-        )
+        gradients, loss = self._accumulate(compute, latents, *fake_labels, *real)
         self._apply_gradients(self.generator_optimizer, gradients, variables)
         self.generator_loss.update_state(loss)
 
-    def _penalize(self, real_images, fake_images, labels, update, part):
-        """The weighted gradient penalty of a discriminator update."""
+    def _discriminate(self, images: Tensor, *labels: Tensor) -> Tensor:
+        """Runs the discriminator in training mode but discards its state updates.
+
+        They are u of spectral normalization and batch statistics.
+        """
+        with keras.StatelessScope():
+            return self.discriminator(images, *labels, training=True)
+
+    def _penalize(
+        self,
+        real_images: Tensor,
+        fake_images: Tensor,
+        labels: Sequence[Tensor],
+        update: int,
+        micro_batch: int,
+    ) -> Tensor:
+        """Returns the weighted gradient penalty of a discriminator update."""
         if self.gradient_penalty is None:
             return 0.0
 
-        def discriminate(images):
-            # u moves by what the loss itself looks at, as it would without penalty.
-            with keras.StatelessScope():
-                return self.discriminator(images, *labels, training=True)
-
-        def penalize():
+        def penalize() -> Tensor:
             penalty = PENALTIES[self.gradient_penalty]
-            seed = self._step_seed(update, part, _PENALTY)
+            seed = self._step_seed(update, micro_batch, _PENALTY)
             weight = self.gradient_penalty_weight * self.gradient_penalty_interval
-            return weight * penalty(discriminate, real_images, fake_images, seed)
+            return weight * penalty(
+                lambda images: self._discriminate(images, *labels),
+                real_images,
+                fake_images,
+                seed,
+            )
 
         if self.gradient_penalty_interval == 1:
             return penalize()
         is_turn = self.step.value % self.gradient_penalty_interval == 0
         return tf.cond(is_turn, penalize, lambda: 0.0)
 
-    def _augment(self, images, update, part, purpose):
+    def _augment(
+        self, images: Tensor, update: int, micro_batch: int, purpose: int
+    ) -> Tensor:
         if not self.augmentation:
             return images
-        seed = self._step_seed(update, part, purpose)
+        seed = self._step_seed(update, micro_batch, purpose)
         return augment(images, self.augmentation, seed)
 
-    def _accumulate(self, compute, *batch):
-        """Works through a batch in parts; returns the means of what they give.
+    def _accumulate(self, compute: Callable, *batch: Tensor) -> Any:
+        """Averages what a function returns over the micro-batches of a batch.
 
         Args:
-            compute: Function of a part's number and its tensors to gradients and
-                float32 scalars.
-            *batch: Tensors of one batch, cut along their first axis.
+            compute: Function of a micro-batch's number and its tensors. It returns
+                gradients and float32 scalars.
+            *batch: Tensors of one batch, split along their first axis.
         """
         if self.accumulation_steps == 1:
             return compute(0, *batch)
-        parts = zip(
+        micro_batches = zip(
             *(tf.split(values, self.accumulation_steps) for values in batch),
             strict=True,
         )
         total, last = None, self.accumulation_steps - 1
-        for number, part in enumerate(parts):
-            # One part after the other, or all would be in memory at once.
+        for number, micro_batch in enumerate(micro_batches):
+            # In sequence: computed in parallel, all would be in memory at once.
             with tf.control_dependencies(tf.nest.flatten(total) if total else []):
                 if number < last:
-                    # What the layers note (u, batch statistics) counts once a batch:
-                    # every part begins with the same, and only the last one's is kept.
+                    # Layer state advances once per batch: only the last micro-batch's
+                    # update is kept.
                     with keras.StatelessScope():
-                        result = compute(number, *part)
+                        result = compute(number, *micro_batch)
                 else:
-                    result = compute(number, *part)
+                    result = compute(number, *micro_batch)
                 result = tf.nest.map_structure(tf.convert_to_tensor, result)
                 total = (
                     tf.nest.map_structure(tf.add, total, result) if total else result
                 )
         return tf.nest.map_structure(lambda x: x / self.accumulation_steps, total)
 
-    def _apply_gradients(self, optimizer, gradients, variables):
-        # Those of tables come as slices, a row as often as it was read, and Adam would
-        # square each before it adds them up.
+    def _apply_gradients(
+        self, optimizer: Any, gradients: Sequence[Tensor], variables: Sequence[Any]
+    ) -> None:
+        # Densify IndexedSlices: Adam would square duplicate rows before summing them.
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
-        # The optimizer adds up what the replicas bring; the batch's loss is a mean.
+        # The optimizer sums over the replicas, but the loss is a mean over the batch.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if replicas > 1:
             gradients = [gradient / replicas for gradient in gradients]
         optimizer.apply(gradients, variables)
 
-    def _update_ema(self):
+    def _update_ema(self) -> None:
         step = tf.cast(self.step, "float32")
         if self.ema_start_step:
             decay = tf.where(step < self.ema_start_step, 0.0, self.ema_decay)
@@ -407,257 +454,23 @@ class SAGAN(keras.Model):
         ):
             average.assign(decay * average + (1.0 - decay) * value)
 
-    def _step_seed(self, update, *parts):
-        """A seed that is a function of (seed, step, update, replica, *parts)."""
+    def _step_seed(self, update: int, *purposes: int) -> Tensor:
+        """Returns a seed that is a function of (seed, step, update, replica, ...)."""
         seed = tf.stack([tf.cast(self.seed, tf.int64), tf.cast(self.step, tf.int64)])
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        for part in (update, replica, *parts):
-            seed = tf.random.experimental.stateless_fold_in(seed, part)
+        for value in (update, replica, *purposes):
+            seed = tf.random.experimental.stateless_fold_in(seed, value)
         return seed
 
-    def _draw_inputs(self, batch_size, update):
-        """What the generator is trained on: latents, and labels if it has classes."""
+    def _draw_inputs(self, batch_size: Tensor, update: int) -> tuple[Tensor, ...]:
+        """Draws latents, and labels if there are classes."""
         latents = self._draw_latents(batch_size, update)
         if not self.num_classes:
             return (latents,)
-        seed = self._step_seed(update, _LABELS)
-        return latents, self._draw_labels([batch_size], seed)
+        seed = self._step_seed(update, LABELS)
+        return latents, draw_labels(self.num_classes, [batch_size], seed)
 
-    def _draw_latents(self, batch_size, update):
+    def _draw_latents(self, batch_size: Tensor, update: int) -> Tensor:
         shape = [batch_size, self.generator.latent_dim]
-        return self._draw(shape, self._step_seed(update))
-
-    # Philox gives the same numbers on every device, with XLA or without.
-
-    def _draw(self, shape, seed):
-        if self.latent_distribution == "uniform":
-            return tf.random.stateless_uniform(shape, seed, -1.0, 1.0, alg="philox")
-        if self.latent_distribution == "truncated":
-            return tf.random.stateless_truncated_normal(shape, seed, alg="philox")
-        return tf.random.stateless_normal(shape, seed, alg="philox")
-
-    def _draw_labels(self, shape, seed):
-        return tf.random.stateless_uniform(
-            shape, seed, 0, self.num_classes, tf.int32, alg="philox"
-        )
-
-    def call(self, latents, labels=None, training=False):
-        """Images of the averaged generator, float32 in `[-1, 1]`."""
-        inputs = (latents,) if labels is None else (latents, labels)
-        return self.ema_generator(*inputs, training=training)
-
-    def sample_latents(self, num_images, seed=0, truncation=1.0):
-        """Latents to sample with, each a function of the seed and its own place.
-
-        Args:
-            num_images: Integer, or int32 scalar tensor.
-            seed: Integer, or int32 scalar tensor.
-            truncation: Float, what the drawn latents are multiplied by.
-
-        Returns:
-            float32 tensor `[num_images, latent_dim]`.
-        """
-        latents = tf.map_fn(
-            lambda own_seed: self._draw([self.generator.latent_dim], own_seed),
-            _sampling_seeds(num_images, seed),
-            fn_output_signature=tf.float32,
-        )
-        return truncation * latents
-
-    def sample_labels(self, num_images, seed=0):
-        """Labels to sample with, uniform, each a function of the seed and its place.
-
-        Args:
-            num_images: Integer, or int32 scalar tensor.
-            seed: Integer, or int32 scalar tensor.
-
-        Returns:
-            int32 tensor `[num_images]`.
-        """
-
-        def draw(own_seed):
-            own_seed = tf.random.experimental.stateless_fold_in(own_seed, _LABELS)
-            return self._draw_labels([], own_seed)
-
-        return tf.map_fn(
-            draw, _sampling_seeds(num_images, seed), fn_output_signature=tf.int32
-        )
-
-    def generate(self, num_images, seed=0, truncation=1.0, labels=None, batch_size=64):
-        """Samples the averaged generator in evaluation mode.
-
-        The i-th image of a seed is the same whatever `num_images` is.
-
-        Args:
-            num_images: Positive integer.
-            seed: Integer.
-            truncation: Float, what latents are multiplied by. 1 leaves the
-                distribution that was trained on; less is nearer to the mean image.
-            labels: Integers, one for each image or one for all; by default
-                `sample_labels`. Only where there are classes.
-            batch_size: Positive integer, images computed at once.
-
-        Returns:
-            uint8 array `[num_images, image_size, image_size, channels]`.
-
-        Raises:
-            ValueError: if there are not as many labels as images, if a label is not a
-                class, or if there are no classes.
-        """
-        latents = self.sample_latents(num_images, seed, truncation)
-        if not self.num_classes:
-            if labels is not None:
-                raise ValueError("This model has no classes, and takes no labels")
-        elif labels is None:
-            labels = self.sample_labels(num_images, seed)
-        else:
-            labels = self._check_labels(labels, num_images)
-        return self.render(latents, labels, batch_size)
-
-    def render(self, latents, labels=None, batch_size=64):
-        """Images of given latents, by the averaged generator in evaluation mode.
-
-        Args:
-            latents: Float `[N, latent_dim]`.
-            labels: Where there are classes, integers `[N]`, or float
-                `[N, num_classes]`: how much of each class is in each image.
-            batch_size: Positive integer, images computed at once.
-
-        Returns:
-            uint8 array `[N, image_size, image_size, channels]`.
-        """
-        inputs = [tf.convert_to_tensor(latents, tf.float32)]
-        if labels is not None:
-            inputs.append(tf.convert_to_tensor(labels))
-        # Whole batches only: one shape, so one trace, and the same arithmetic for an
-        # image whatever its batch.
-        count = len(latents)
-        batches = -(-count // batch_size)
-        inputs = [_pad(x, batches * batch_size) for x in inputs]
-        images = [
-            self._generate_uint8(*batch)
-            for batch in zip(*(tf.split(x, batches) for x in inputs), strict=True)
-        ]
-        return np.concatenate(images)[:count]
-
-    def take_standing_statistics(self, num_batches, batch_size=64, seed=0):
-        """Takes the averaged generator's batch statistics anew, over many batches.
-
-        Its moving statistics become the means of those of `num_batches` batches of
-        latents, and labels, drawn as in training: BigGAN's standing statistics.
-
-        Args:
-            num_batches: Positive integer.
-            batch_size: Positive integer.
-            seed: Integer.
-        """
-        normalizations = [
-            layer
-            for layer in self.ema_generator._flatten_layers()
-            if isinstance(layer, keras.layers.BatchNormalization)
-        ]
-        momenta = [layer.momentum for layer in normalizations]
-        count = num_batches * batch_size
-        inputs = [self.sample_latents(count, seed)]
-        if self.num_classes:
-            inputs.append(self.sample_labels(count, seed))
-        batches = zip(*(tf.split(x, num_batches) for x in inputs), strict=True)
-        for number, batch in enumerate(batches):
-            for layer in normalizations:
-                layer.momentum = number / (number + 1)
-            # u is to stay as it is.
-            us = [v for v in self.ema_generator.variables if v.name == "u"]
-            before = [u.numpy() for u in us]
-            self.ema_generator(*batch, training=True)
-            for u, value in zip(us, before, strict=True):
-                u.assign(value)
-        for layer, momentum in zip(normalizations, momenta, strict=True):
-            layer.momentum = momentum
-
-    def _check_labels(self, labels, num_images):
-        labels = np.atleast_1d(np.asarray(labels))
-        if not np.issubdtype(labels.dtype, np.integer):
-            raise ValueError(f"Labels must be integers. Received: {labels.dtype}")
-        if len(labels) not in (1, num_images):
-            raise ValueError(
-                "There must be one label or as many as images. "
-                f"Received: {len(labels)} labels for {num_images} images"
-            )
-        wrong = sorted({int(x) for x in labels if not 0 <= x < self.num_classes})
-        if wrong:
-            raise ValueError(
-                f"Labels must be from 0 to {self.num_classes - 1}. "
-                f"Received: {', '.join(map(str, wrong))}"
-            )
-        return np.broadcast_to(labels, num_images).astype(np.int32)
-
-    @functools.cached_property
-    def _generate_uint8(self):
-        generator = self.ema_generator
-        return tf.function(lambda *inputs: to_uint8(generator(*inputs, training=False)))
-
-    def get_config(self):
-        serialize = keras.saving.serialize_keras_object
-        return {
-            **super().get_config(),
-            "generator": serialize(self.generator),
-            "discriminator": serialize(self.discriminator),
-            "seed": self.seed,
-            "latent_distribution": self.latent_distribution,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        deserialize = keras.saving.deserialize_keras_object
-        for name in ("generator", "discriminator"):
-            config[name] = deserialize(config[name])
-        return cls(**config)
-
-
-def _sampling_seeds(num_images, seed):
-    """One seed an image, `[num_images, 2]`, each a function of its own place."""
-    seed = tf.stack([tf.cast(seed, tf.int32), _SAMPLING])
-    return tf.map_fn(
-        lambda place: tf.random.experimental.stateless_fold_in(seed, place),
-        tf.range(num_images),
-    )
-
-
-def _pad(x, length):
-    """`x`, with zeros after it up to a length."""
-    return tf.pad(x, [[0, length - len(x)]] + [[0, 0]] * (len(x.shape) - 1))
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise ValueError(
-            f"`{name}` must be one of {', '.join(choices)}. Received: {name}={value}"
-        )
-
-
-def check_labels(labels, num_classes, lowest=0):
-    """The labels, once they are seen to be among the classes, in a graph too.
-
-    Unchecked, -1 would be read from a table as its last row.
-
-    Args:
-        labels: Integer tensor.
-        num_classes: Positive integer.
-        lowest: Integer, the lowest label allowed.
-
-    Returns:
-        `labels`.
-
-    Raises:
-        tf.errors.InvalidArgumentError: if one is out of range.
-    """
-    message = f"Labels must be from {lowest} to {num_classes - 1}"
-    within = tf.reduce_all((labels >= lowest) & (labels < num_classes))
-    # Whatever reads the labels waits for that: its own complaint could come first.
-    with tf.control_dependencies([tf.Assert(within, [message, labels])]):
-        return tf.identity(labels)
-
-
-def to_uint8(images):
-    """Float images in `[-1, 1]` to uint8 tensors in `[0, 255]`, rounded."""
-    return tf.cast(tf.clip_by_value(tf.round((images + 1.0) * 127.5), 0, 255), tf.uint8)
+        seed = self._step_seed(update)
+        return draw_latents(self.latent_distribution, shape, seed)

@@ -1,6 +1,5 @@
-"""Training: from a config to a run directory, and back from there."""
+"""Training: from a config to a run directory."""
 
-from sagan_tf.training.load_run import Run, load_run
-from sagan_tf.training.run import run
+from sagan_tf.training.train import train
 
-__all__ = ["Run", "load_run", "run"]
+__all__ = ["train"]

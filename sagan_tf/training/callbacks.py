@@ -1,171 +1,178 @@
-"""What happens between the steps of a run."""
+"""The callbacks between the steps of a run."""
 
-import csv
-import importlib.util
 import itertools
 import json
 import math
-import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 from tqdm import tqdm
 
 from sagan_tf import evaluation
-from sagan_tf.errors import UserError
+from sagan_tf.config import Config
 from sagan_tf.layers import SelfAttention, SpectralNormalization
-from sagan_tf.visualization import arrange_classes, save_image_grid
+from sagan_tf.sampling import Sampler
+from sagan_tf.training.checkpoints import Checkpoints
+from sagan_tf.training.logs import Board, StepLog
+from sagan_tf.visualization import arrange_classes, make_image_grid, save_image_grid
 
 
 class StepCallback(keras.callbacks.Callback):
     """Calls `on_step(step, logs)`, with steps counted from 1 over all restarts."""
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         self._step = int(self.model.step.numpy())
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._step += 1
         self.on_step(self._step, logs)
 
-    def on_step(self, step, logs):
-        """To be overridden.
+    def on_step(self, step: int, logs: Mapping[str, float]) -> None:
+        """Does what the callback is for.
 
         Args:
-            step: Integer, the number of steps done.
+            step: Integer, the number of completed steps.
             logs: Dict of floats, the metrics since they were last reset.
         """
-
-
-class NonFiniteGuard(StepCallback):
-    """Ends a run whose losses are no longer numbers, before it is saved so."""
-
-    def on_step(self, step, logs):
-        if not all(math.isfinite(value) for value in logs.values()):
-            values = ", ".join(f"{name} {value:g}" for name, value in logs.items())
-            raise UserError(
-                f"The losses are no longer finite at step {step} ({values}). The last "
-                "checkpoint is from before; try lower learning rates in a new workdir"
-            )
+        raise NotImplementedError
 
 
 class ProgressBar(StepCallback):
-    """Shows step, both losses, images a second and the time left."""
+    """Shows the step, both losses, images per second and the time left.
 
-    def __init__(self, config):
+    Without a terminal it prints one line per minute.
+    """
+
+    SECONDS_BETWEEN_LINES = 60.0
+
+    def __init__(self, config: Config):
         super().__init__()
         self._config = config
+        self._bar: Any = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         super().on_train_begin(logs)
-        self._bar = tqdm(
-            initial=self._step, total=self._config.steps, unit="step", mininterval=0.5
-        )
+        arguments = {
+            "initial": self._step,
+            "total": self._config.steps,
+            "unit": "step",
+            "mininterval": 0.5,
+        }
+        if not sys.stderr.isatty():
+            arguments |= {
+                "file": _Lines(sys.stderr),
+                "mininterval": self.SECONDS_BETWEEN_LINES,
+                "maxinterval": math.inf,
+                "bar_format": "{desc}Step {n_fmt} of {total_fmt}, {elapsed} elapsed, "
+                "{remaining} left{postfix}",
+            }
+        self._bar = tqdm(**arguments)
 
-    def on_step(self, step, logs):
-        rate = self._bar.format_dict["rate"] or 0.0
+    def on_step(self, step: int, logs: Mapping[str, float]) -> None:
+        steps_per_second = self._bar.format_dict["rate"] or 0.0
         self._bar.set_postfix_str(
             f"D {logs['discriminator_loss']:.3f}, G {logs['generator_loss']:.3f}, "
-            f"{rate * self._config.batch_size:.0f} images/s",
+            f"{steps_per_second * self._config.batch_size:.0f} images/s",
             refresh=False,
         )
         self._bar.update()
 
-    def close(self):
+    def close(self) -> None:
         """Ends the bar's line, also when training ended early."""
-        if hasattr(self, "_bar"):
+        if self._bar is not None:
             self._bar.close()
 
 
 class MetricsLog(StepCallback):
-    """Appends a row to `logs/metrics.csv` each `log_interval` steps.
+    """Appends a row to `logs/metrics.csv` every `log_interval` steps.
 
-    A row holds the means since the row before of both losses and of the
+    A row holds the means, since the row before, of both losses and of the
     discriminator's logits, and the gammas of attention and the sigmas of spectral
-    normalization at that step. The same goes to TensorBoard where it is installed.
+    normalization at its step.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         super().__init__()
         self._config = config
-        self._path = Path(config.workdir) / "logs" / "metrics.csv"
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         super().on_train_begin(logs)
-        columns = ["step", "images_per_second"]
+        columns = ["images_per_second"]
         columns += [metric.name for metric in self.model.metrics]
         columns += measure_layers(self.model)
-        self._file, self._writer = _reopen_log(self._path, columns, self._step)
-        self._board = _open_board(self._path.parent)
+        self._log = StepLog(
+            self._config.run_dir / "logs" / "metrics.csv",
+            columns,
+            self._step,
+        )
         self._restart()
 
-    def on_step(self, step, logs):
+    def on_step(self, step: int, logs: Mapping[str, float]) -> None:
         if step % self._config.log_interval:
             return
         seconds = time.perf_counter() - self._since
         images = (step - self._last_step) * self._config.batch_size
-        row = {
-            "images_per_second": images / seconds,
-            **logs,
-            **measure_layers(self.model),
-        }
-        self._writer.writerow(
-            {"step": step, **{name: f"{value:.6g}" for name, value in row.items()}}
-        )
-        self._file.flush()
-        _write_to_board(self._board, step, row)
+        speed = {"images_per_second": images / seconds}
+        self._log.write(step, {**speed, **logs, **measure_layers(self.model)})
         self.model.reset_metrics()
         self._restart()
 
-    def on_train_end(self, logs=None):
-        self._file.close()
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        self._log.close()
 
-    def _restart(self):
+    def _restart(self) -> None:
         self._since, self._last_step = time.perf_counter(), self._step
 
 
 class Evaluation(StepCallback):
-    """Computes a figure each `evaluation_interval` steps; keeps the best checkpoint.
+    """Evaluates every `evaluation_interval` steps and keeps the best checkpoint.
 
-    The first is of the step that training begins at.
-
-    The figure is of `evaluation_images` images of the averaged generator, lower for
-    better ones. It goes to `logs/evaluation.csv`, and to TensorBoard where it is
-    installed.
+    The first evaluation is at the step that training starts from. The score is of
+    `evaluation_images` images of the EMA generator. It goes to `logs/evaluation.csv`
+    and to TensorBoard.
 
     Args:
         config: `Config`.
+        sampler: `Sampler` of the EMA generator.
         checkpoints: `Checkpoints`.
 
     Raises:
-        UserError: if the extractor or the real images are not to be had.
+        UserError: if the extractor or the real images are missing.
     """
 
-    def __init__(self, config, checkpoints):
+    def __init__(self, config: Config, sampler: Sampler, checkpoints: Checkpoints):
         super().__init__()
         self._config = config
+        self._sampler = sampler
         self._checkpoints = checkpoints
-        self._path = Path(config.workdir) / "logs" / "evaluation.csv"
         self._extractor = evaluation.load_extractor(config.evaluation_extractor, config)
         self._real = evaluation.find_images(
             config.split, config, max(config.evaluation_images, 10_000)
         )
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         super().on_train_begin(logs)
-        columns = ["step", "metric", "figure", "protocol"]
-        self._file, self._writer = _reopen_log(self._path, columns, self._step)
-        with open(self._path, newline="") as file:
-            self._rows = list(csv.DictReader(file))
-        self._board = _open_board(self._path.parent)
-        # At once, and not hours later, it shows if the figure cannot be computed.
-        if not any(self._has_this_figure(row) for row in self._rows):
+        self._log = StepLog(
+            self._config.run_dir / "logs" / "evaluation.csv",
+            ["metric", "score", "protocol"],
+            self._step,
+        )
+        # At once: a score that cannot be computed must not show after hours.
+        if not any(self._is_current(row) for row in self._log.rows):
             self._evaluate(self._step)
 
-    def _has_this_figure(self, row):
+    def on_step(self, step: int, logs: Mapping[str, float]) -> None:
+        if step % (self._config.evaluation_interval or math.inf) == 0:
+            self._evaluate(step)
+
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        self._log.close()
+
+    def _is_current(self, row: Mapping[str, str]) -> bool:
         protocol = json.loads(row["protocol"])
         return (
             row["step"] == str(self._step)
@@ -174,203 +181,122 @@ class Evaluation(StepCallback):
             and protocol["num_fake"] == self._config.evaluation_images
         )
 
-    def on_step(self, step, logs):
-        if step % self._config.evaluation_interval == 0:
-            self._evaluate(step)
-
-    def _evaluate(self, step):
+    def _evaluate(self, step: int) -> None:
         name = self._config.evaluation_metric
         fake = evaluation.generated_images(
-            self.model, step, self._config.evaluation_images, self._config.seed
+            self._sampler,
+            "EMA generator",
+            step,
+            self._config.evaluation_images,
+            self._config.seed,
         )
-        figures, protocol = evaluation.evaluate(
+        scores, protocol = evaluation.evaluate(
             self._extractor, self._real, fake, [name], show_progress=False
         )
-        figure = figures[name]
-        row = {
-            "step": step,
-            "metric": name,
-            "figure": f"{figure:.6g}",
-            "protocol": json.dumps(
-                # All but what the step says.
-                {k: v for k, v in protocol.items() if not k.startswith("fake")}
-            ),
-        }
-        # Figures of other protocols are no measure of this one; the first after them
-        # has taken the best one's place.
-        before = itertools.takewhile(
-            lambda other: all(other[k] == row[k] for k in ("metric", "protocol")),
-            reversed(self._rows),
-        )
-        least = min((float(other["figure"]) for other in before), default=math.inf)
-        best = figure < least
-        # Before its row, which says that it is there.
-        if best:
+        # The step is a column of its own.
+        protocol = {k: v for k, v in protocol.items() if not k.startswith("fake")}
+        row = {"metric": name, "protocol": json.dumps(protocol)}
+        is_best = self._is_better(scores[name], self._scores_before(row))
+        # Before its row, which says that the checkpoint exists.
+        if is_best:
             self._checkpoints.save_best()
-        self._rows.append(row)
-        self._writer.writerow(row)
-        self._file.flush()
-        _write_to_board(self._board, step, figures)
-        tqdm.write(f"Step {step}: {name} {figure:.4g}{', the best' if best else ''}")
+        self._log.write(step, scores, score=f"{scores[name]:.6g}", **row)
+        tqdm.write(
+            f"Step {step}: {name} {scores[name]:.4g}{', the best so far' * is_best}"
+        )
 
-    def on_train_end(self, logs=None):
-        self._file.close()
+    def _scores_before(self, row: Mapping[str, str]) -> list[float]:
+        """Returns the scores since the last change of metric or protocol.
+
+        The first score after a change is the new best.
+        """
+        same = itertools.takewhile(
+            lambda other: all(other[name] == text for name, text in row.items()),
+            reversed(self._log.rows),
+        )
+        # Rows of version 0.1 have no such column.
+        return [float(other["score"]) for other in same if "score" in other]
+
+    def _is_better(self, score: float, before: list[float]) -> bool:
+        if evaluation.METRICS[self._config.evaluation_metric].lower_is_better:
+            return score < min(before, default=math.inf)
+        return score > max(before, default=-math.inf)
 
 
 class SampleGrid(StepCallback):
-    """Writes `samples/STEP.png`, of the same latents, each `sample_interval` steps."""
+    """Writes `samples/STEP.png` of the same latents every `sample_interval` steps."""
 
-    def __init__(self, config):
+    def __init__(self, config: Config, sampler: Sampler):
         super().__init__()
         self._config = config
+        self._sampler = sampler
+        self._board = Board(config.run_dir / "logs")
 
-    def on_step(self, step, logs):
+    def on_step(self, step: int, logs: Mapping[str, float]) -> None:
         if step % self._config.sample_interval == 0:
-            write_sample_grid(self._config, self.model, step)
-
-
-class CollapseGuard(StepCallback):
-    """Warns, once each, in a line, of what usually ends in a collapse.
-
-    It looks each `sample_interval` steps at
-
-    - how varied samples are: the deviation of their pixels from image to image, from
-      step 1,000 on, should not fall below a quarter of the real images';
-    - the discriminator's margin, the mean logit of real images less that of generated
-      ones, under losses that bound it;
-    - the gammas of attention and the sigmas of spectral normalization.
-
-    Args:
-        config: `Config`.
-        real_images: Some real images in `[-1, 1]`, to compare with.
-    """
-
-    LEAST_DIVERSITY, FIRST_STEP = 0.25, 1000
-    LARGEST_MARGIN = 15.0
-    LARGEST_GAMMA = 10.0
-    SIGMAS = (1e-2, 1e2)
-
-    def __init__(self, config, real_images):
-        super().__init__()
-        self._config = config
-        self._real_diversity = _measure_diversity(np.asarray(real_images) * 127.5)
-        self._warned = set()
-
-    def on_step(self, step, logs):
-        if step % self._config.sample_interval:
-            return
-        if step >= self.FIRST_STEP:
-            samples = self.model.generate(64, seed=self._config.seed)
-            ratio = _measure_diversity(samples) / self._real_diversity
-            if ratio < self.LEAST_DIVERSITY:
-                self._warn(
-                    "diversity",
-                    f"samples vary only {ratio:.0%} as much as real images: the "
-                    "generator may have collapsed",
-                )
-        margin = logs["real_logits"] - logs["fake_logits"]
-        if self._config.loss != "wgan" and margin > self.LARGEST_MARGIN:
-            self._warn(
-                "margin",
-                f"the discriminator's logits are {margin:.3g} apart: it may be too "
-                "strong for the generator to learn from",
-            )
-        for name, value in measure_layers(self.model).items():
-            if name.endswith("gamma") and abs(value) > self.LARGEST_GAMMA:
-                self._warn(name, f"{name} is {value:.3g}: attention drowns its input")
-            low, high = self.SIGMAS
-            if name.endswith("sigma") and not low <= value <= high:
-                self._warn(
-                    name, f"{name} is {value:.3g}, and usual are {low:g} to {high:g}"
-                )
-
-    def _warn(self, kind, text):
-        if kind not in self._warned:
-            self._warned.add(kind)
-            tqdm.write(f"Warning, step {self._step}: {text}", file=sys.stderr)
+            write_sample_grid(self._config, self._sampler, step, self._board)
 
 
 class SaveCheckpoint(StepCallback):
-    """Saves a checkpoint each `checkpoint_interval` steps."""
+    """Saves a checkpoint every `checkpoint_interval` steps."""
 
-    def __init__(self, config, checkpoints):
+    def __init__(self, config: Config, checkpoints: Checkpoints):
         super().__init__()
         self._config = config
         self._checkpoints = checkpoints
 
-    def on_step(self, step, logs):
+    def on_step(self, step: int, logs: Mapping[str, float]) -> None:
         if step % self._config.checkpoint_interval == 0:
             self._checkpoints.save()
 
 
-def write_sample_grid(config, model, step):
+def write_sample_grid(
+    config: Config, sampler: Sampler, step: int, board: Board | None = None
+) -> Path:
     """Writes the run's grid of fixed latents for a step; returns its path.
 
-    Where there are classes, each has a row of its own.
+    With classes, each row shows one class.
     """
-    path = Path(config.workdir) / "samples" / f"{step:06d}.png"
-    labels, columns = arrange_classes(config.num_samples, model.num_classes)
+    path = config.run_dir / "samples" / f"{step:06d}.png"
+    labels, columns = arrange_classes(config.num_samples, sampler.num_classes)
     count = config.num_samples if labels is None else len(labels)
-    images = model.generate(count, seed=config.seed, labels=labels)
+    images = sampler.generate(count, seed=config.seed, labels=labels)
     save_image_grid(images, path, columns)
+    if board is not None:
+        board.write_image(step, "samples", make_image_grid(images, columns))
     return path
 
 
-def measure_layers(model):
-    """The gammas of attention and the sigmas of spectral normalization, by name."""
+def measure_layers(model: Any) -> dict[str, float]:
+    """Returns the gammas of attention and the sigmas of spectral normalization.
+
+    Their names are those of their layers, such as `generator/attention_16x16/gamma`.
+    """
     values = {}
     for network in (model.generator, model.discriminator):
         for layer in network._flatten_layers():
-            # Without the model's own name: generator/attention_16x16.
-            name = layer.path.partition("/")[-1]
             if isinstance(layer, SelfAttention):
-                values[f"{name}/gamma"] = float(layer.gamma.numpy())
+                name, value = "gamma", layer.gamma
             elif isinstance(layer, SpectralNormalization):
-                values[f"{name}/sigma"] = float(layer.compute_sigma())
+                name, value = "sigma", layer.compute_sigma()
+            else:
+                continue
+            # Without the name of the model that owns the networks.
+            path = layer.path.partition("/")[-1]
+            values[f"{path}/{name}"] = float(value)
     return values
 
 
-def _measure_diversity(images):
-    return images.astype(np.float64).std(axis=0).mean()
+class _Lines:
+    """A file for `tqdm` that gets whole lines instead of a line drawn over and over."""
 
+    def __init__(self, file: Any):
+        self._file = file
 
-def _open_board(folder):
-    """A writer for TensorBoard, or None where that is not installed."""
-    if importlib.util.find_spec("tensorboard") is None:
-        return None
-    return tf.summary.create_file_writer(str(folder / "tensorboard"))
+    def write(self, text: str) -> None:
+        line = text.strip("\r\n ")
+        if line:
+            self._file.write(f"{line}\n")
 
-
-def _write_to_board(board, step, values):
-    if board is None:
-        return
-    with board.as_default(step=step):
-        for name, value in values.items():
-            tf.summary.scalar(name, value)
-
-
-def _reopen_log(path, columns, step):
-    """Opens a CSV file to go on from a step; returns the file and its writer.
-
-    Rows from after that step, which the checkpoint knows nothing of, are left out:
-    they are about to be written again. The file is replaced as a whole, so that a run
-    killed here still has its log.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    kept = []
-    if path.exists():
-        with open(path, newline="") as file:
-            # A killed run can leave half a row at the end.
-            kept = [
-                row
-                for row in csv.DictReader(file)
-                if row["step"].isdigit() and int(row["step"]) <= step
-            ]
-    partial = path.with_suffix(".partial")
-    file = open(partial, "w", newline="")
-    writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(kept)
-    file.flush()
-    os.replace(partial, path)
-    return file, writer
+    def flush(self) -> None:
+        self._file.flush()

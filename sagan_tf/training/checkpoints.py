@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -8,24 +9,24 @@ from sagan_tf.errors import UserError
 
 
 class Checkpoints:
-    """Everything a run needs to go on exactly where it stopped.
+    """Saves and restores everything that a run needs to resume exactly.
 
-    A checkpoint holds both networks, the averaged generator, both optimizers with
-    their iterations and moments, and the step; latents and the place in the data are
-    functions of the step. A checkpoint counts only once the index that names it has
-    been replaced, after its data are written, so a half-written one is never read.
+    A checkpoint holds both networks, the EMA generator, both optimizers with their
+    iterations and moments, and the step. Latents and the position in the data are
+    functions of the step. A checkpoint counts only once TensorFlow's state file names
+    it, which is after its data are written, so a partial one is never read.
 
     Args:
-        workdir: Folder of the run.
+        workdir: Run directory.
         model: Compiled `SAGAN`.
         max_to_keep: Positive integer; older checkpoints are deleted.
     """
 
-    def __init__(self, workdir, model, max_to_keep=3):
+    def __init__(self, workdir: str | Path, model: Any, max_to_keep: int = 3):
         self._model = model
-        self._last_step = None
-        # Variables, and not the objects that own them: TensorFlow does not follow a
-        # Keras model's lists of layers, and would leave out their weights in silence.
+        self._last_step: int | None = None
+        # Variables, not the objects that own them: TensorFlow does not follow a Keras
+        # model's lists of layers and would silently leave out their weights.
         owners = {
             "generator": model.generator,
             "discriminator": model.discriminator,
@@ -43,49 +44,48 @@ class Checkpoints:
         folder = Path(workdir) / "checkpoints"
         self._last, self._best = (
             tf.train.CheckpointManager(
-                self._checkpoint, str(place), max_to_keep=count, checkpoint_name="step"
+                self._checkpoint, str(path), max_to_keep=count, checkpoint_name="step"
             )
-            for place, count in ((folder, max_to_keep), (folder / "best", 1))
+            for path, count in ((folder, max_to_keep), (folder / "best", 1))
         )
 
-    def save(self):
-        """Writes a checkpoint of this step, unless it is there already.
+    def save(self) -> None:
+        """Writes a checkpoint of this step, unless it exists already.
 
         Raises:
-            UserError: if a weight is no longer a finite number.
+            UserError: if a weight is NaN or infinite.
         """
         step = int(self._model.step.numpy())
-        # Written again, a checkpoint that is already the last one would for a moment
-        # be the last one and half-written.
+        # Rewriting the last checkpoint would leave it partial for a moment.
         if step == self._last_step:
             return
         self._check_finite(step)
         self._last.save(checkpoint_number=step)
         self._last_step = step
 
-    def save_best(self):
-        """Writes this step's checkpoint as the best one, in the former's place.
+    def save_best(self) -> None:
+        """Writes this step's checkpoint as the best one and deletes the previous best.
 
         Raises:
-            UserError: if a weight is no longer a finite number.
+            UserError: if a weight is NaN or infinite.
         """
         step = int(self._model.step.numpy())
-        # A step that comes again has the same weights (by XLA, all but the same), and
-        # written again, the best checkpoint would for a moment be half-written.
+        # After a resume a step can come again, with the same weights (with XLA, almost
+        # the same). Rewriting its checkpoint would leave it partial for a moment.
         if (self._best.latest_checkpoint or "").endswith(f"step-{step}"):
             return
         self._check_finite(step)
         self._best.save(checkpoint_number=step)
 
-    def restore(self, best=False):
+    def restore(self, best: bool = False) -> int | None:
         """Restores the last checkpoint that can be read, or the best one.
 
         Returns:
-            Its step, or None where there is no checkpoint.
+            Its step, or None if there is no checkpoint.
 
         Raises:
-            UserError: if there are checkpoints, but all of them are damaged or of
-                another model.
+            UserError: if there are checkpoints, but all are damaged or of another
+                model.
         """
         manager = self._best if best else self._last
         paths = manager.checkpoints[::-1]
@@ -107,7 +107,7 @@ class Checkpoints:
             )
         return None
 
-    def _check_finite(self, step):
+    def _check_finite(self, step: int) -> None:
         for variable in self._model.trainable_variables:
             if not np.isfinite(variable.numpy()).all():
                 raise UserError(

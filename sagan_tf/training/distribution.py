@@ -1,23 +1,26 @@
+"""The devices that training runs on."""
+
 import functools
+from typing import Any
 
 import tensorflow as tf
 
 
-@functools.cache  # the collective operations of two in one process would clash
-def make_strategy():
-    """The `tf.distribute` strategy for the devices that are there.
+@functools.cache  # the collective operations of two strategies would clash
+def make_strategy() -> Any:
+    """Returns the `tf.distribute` strategy for the available devices.
 
-    Several GPUs share each batch (`MirroredStrategy`), and each normalizes its own
-    share, the first one's batch statistics being kept, as in the PyTorch seed. With
-    one GPU, or none, it is the default strategy, which does nothing.
+    Several GPUs share each batch (`MirroredStrategy`). Each normalizes its own share,
+    and the first one's batch statistics are kept, as in heykeetae's PyTorch code. With
+    one GPU or none it is the default strategy, which does nothing.
     """
     if len(tf.config.list_physical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
 
 
-def describe_devices():
-    """One line of text: what the training runs on."""
+def describe_devices() -> str:
+    """Returns the names of the devices that training runs on."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         return "CPU (TensorFlow sees no GPU)"

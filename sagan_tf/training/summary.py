@@ -1,16 +1,20 @@
+"""What a run would train, and how much memory it would need."""
+
 import math
+from typing import Any
 
 import keras
 
+from sagan_tf.config import Config
 from sagan_tf.data import with_classes
-from sagan_tf.layers import DiscriminatorBlock, GeneratorBlock, SelfAttention
 from sagan_tf.models.builders import build_sagan
+from sagan_tf.models.sagan import SAGAN
 
 
-def print_summary(config):
+def print_summary(config: Config) -> None:
     """Prints what a run of `config` would train, and trains nothing.
 
-    The settings, the parameters of each layer, the shape of a batch, and an
+    It prints the settings, the parameters of each layer, the shape of a batch and an
     estimate of the memory that training takes.
 
     Raises:
@@ -23,68 +27,54 @@ def print_summary(config):
         _print_parameters(network)
     size = config.image_size
     per_step = config.batch_size * config.discriminator_steps
-    print(f"Real images a step: [{per_step}, {size}, {size}, {config.channels}]\n")
+    print(f"Real images per step: [{per_step}, {size}, {size}, {config.channels}]\n")
     _print_memory(model, config)
 
 
-def _print_parameters(network):
+def _print_parameters(network: Any) -> None:
     print(f"{network.name.capitalize()}: trainable parameters by layer")
     for layer in network.layers:
-        count = sum(math.prod(weight.shape) for weight in layer.trainable_weights)
+        count = _count_values(layer.trainable_weights)
         if count:
             print(f"  {layer.name:<28}{count:>14,}")
-    total = sum(math.prod(weight.shape) for weight in network.trainable_weights)
-    print(f"  {'in all':<28}{total:>14,}\n")
+    print(f"  {'total':<28}{_count_values(network.trainable_weights):>14,}\n")
 
 
-def _print_memory(model, config):
-    """Prints the parts of the estimate: what is kept, and a step's activations.
+def _print_memory(model: SAGAN, config: Config) -> None:
+    """Prints the parts of the estimate: persistent state and one step's activations.
 
-    Each weight is kept with its gradient and Adam's two moments, and the
-    generator's with its average. The largest moment of a step is the generator's
-    update, when every layer's output in both networks, and as much again in
-    gradients and copies, waits for the way back.
+    Each weight is stored with its gradient and Adam's two moments, the generator's also
+    with its EMA. Memory peaks in the generator's update: backpropagation keeps the
+    outputs of all layers of both networks, and needs as much again for gradients and
+    copies.
     """
-    networks = (model.generator, model.discriminator)
-    weights = sum(math.prod(w.shape) for net in networks for w in net.weights)
-    averages = sum(math.prod(w.shape) for w in model.ema_generator.weights)
-    kept = 4 * (4 * weights + averages)
-    bytes_each = (
-        2 if keras.DTypePolicy(config.precision).compute_dtype != "float32" else 4
+    weights = _count_values(model.generator.weights + model.discriminator.weights)
+    state = 4 * (4 * weights + _count_values(model.ema_generator.weights))
+    compute_dtype = keras.DTypePolicy(config.precision).compute_dtype
+    bytes_per_value = 4 if compute_dtype == "float32" else 2
+    size, channels = config.image_size, config.channels
+    values, scores = (
+        sum(counts)
+        for counts in zip(
+            model.generator.count_activations((1, config.latent_dim)),
+            model.discriminator.count_activations((1, size, size, channels)),
+            strict=True,
+        )
     )
-    values, scores = 0, 0
-    shape = (1, config.latent_dim)
-    for network in networks:
-        for layer in network.stack:
-            values += _count_inner_values(layer, shape)
-            shape = layer.compute_output_shape(shape)
-            values += math.prod(shape)
-            if isinstance(layer, SelfAttention):
-                scores += math.prod(layer.compute_scores_shape(shape))
-        shape = (1, config.image_size, config.image_size, config.channels)
-    at_once = config.batch_size // config.accumulation_steps
-    activations = 2 * at_once * values * bytes_each
-    # Logits, and scores in float32 on the way there and back.
-    maps = 3 * at_once * scores * 4
-    image = config.image_size**2 * config.channels
+    micro_batch = config.batch_size // config.accumulation_steps
+    activations = 2 * micro_batch * values * bytes_per_value
+    # Logits and scores in float32 forward, and the scores' gradient.
+    maps = 3 * micro_batch * scores * 4
     print("Memory, estimated, besides about 0.5 GiB of TensorFlow itself")
-    for name, size in (
-        ("weights, gradients, Adam, average", kept),
+    for name, count in (
+        ("weights, gradients, Adam, EMA", state),
         ("activations of a step", activations),
         ("attention maps of a step", maps),
-        ("in all", kept + activations + maps),
-        ("and each 10,000 real images", 10_000 * image),
+        ("total", state + activations + maps),
+        ("plus, per 10,000 real images", 10_000 * size**2 * channels),
     ):
-        print(f"  {name:<36}{size / 2**20:>10,.0f} MiB")
+        print(f"  {name:<36}{count / 2**20:>10,.0f} MiB")
 
 
-def _count_inner_values(layer, inputs_shape):
-    """How many values a residual block keeps for the way back, but for its output."""
-    _, height, width, channels = (*inputs_shape, 0, 0)[:4]
-    if isinstance(layer, GeneratorBlock):
-        # Normalized and ReLU; four times as large the two upsampled inputs, and five
-        # maps of the outputs' channels.
-        return height * width * (2 * channels + 4 * (2 * channels + 5 * layer.filters))
-    if isinstance(layer, DiscriminatorBlock):
-        return height * width * (channels + 4 * layer.filters)
-    return 0
+def _count_values(weights: list[Any]) -> int:
+    return sum(math.prod(weight.shape) for weight in weights)

@@ -1,0 +1,60 @@
+"""The flags of all commands that use a run."""
+
+from absl import flags
+
+from sagan_tf.errors import UserError
+
+
+def define_run_flags(values: flags.FlagValues) -> None:
+    """Defines `--workdir` and `--best`."""
+    flags.DEFINE_string(
+        "workdir", None, "Run directory.", required=True, flag_values=values
+    )
+    flags.DEFINE_bool(
+        "best",
+        False,
+        "Use the checkpoint with the best score of --evaluation_interval, not the "
+        "last one.",
+        flag_values=values,
+    )
+
+
+def define_seed_flag(values: flags.FlagValues) -> None:
+    """Defines `--seed`."""
+    flags.DEFINE_integer(
+        "seed",
+        0,
+        "Random seed of the latents.",
+        lower_bound=0,
+        upper_bound=2**31 - 1,
+        flag_values=values,
+    )
+
+
+def open_run(values: flags.FlagValues):
+    """Loads the run that the flags name; see `sagan_tf.load_run`."""
+    from sagan_tf.run import load_run
+
+    return load_run(values.workdir, best=values.best)
+
+
+def parse_numbers(name: str, texts: list[str]) -> list[float]:
+    """Converts the values of a list flag to finite numbers.
+
+    Raises:
+        UserError: if one is no finite number, or there is none.
+    """
+    try:
+        numbers = [float(text) for text in texts]
+    except ValueError:
+        numbers = []
+    if not numbers or not all(abs(number) < float("inf") for number in numbers):
+        raise UserError(
+            f"--{name} takes numbers, such as 0.5,1. Received: {','.join(texts)}"
+        )
+    return numbers
+
+
+def count(number: int, noun: str) -> str:
+    """Returns a count that reads right: "1 image", "2,000 images"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,29 @@
+"""Trains a model, or resumes its training."""
+
+from absl import flags
+
+from sagan_tf.flags import config_from_flags, define_config_flags
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the command's flags."""
+    flags.DEFINE_bool(
+        "dry_run",
+        False,
+        "Print what would be trained and how much memory it needs, and stop.",
+        flag_values=values,
+    )
+    define_config_flags(values)
+
+
+def run(values: flags.FlagValues) -> None:
+    """Runs the command."""
+    config = config_from_flags(values)
+    if values.dry_run:
+        from sagan_tf.training.summary import print_summary
+
+        print_summary(config)
+    else:
+        from sagan_tf.training import train
+
+        train(config)

@@ -1,0 +1,32 @@
+"""Makes a training video from a run's sample grids."""
+
+from absl import flags
+
+from sagan_tf.commands.run_flags import count
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the command's flags."""
+    flags.DEFINE_string(
+        "workdir", None, "Run directory.", required=True, flag_values=values
+    )
+    flags.DEFINE_float(
+        "fps", 6.0, "Grids per second.", lower_bound=0.1, flag_values=values
+    )
+    flags.DEFINE_string(
+        "output",
+        None,
+        "FILE.gif or FILE.mp4. The default is a new GIF in the run directory.",
+        flag_values=values,
+    )
+
+
+def run(values: flags.FlagValues) -> None:
+    """Runs the command."""
+    from sagan_tf.visualization.video import write_training_video
+
+    video = write_training_video(values.workdir, values.output, values.fps)
+    print(
+        f"{count(video.num_grids, 'grid')}, steps {video.first_step} to "
+        f"{video.last_step}, saved to {video.path}"
+    )

@@ -1,0 +1,179 @@
+"""The command line: flags from the fields of `Config`, presets, help and errors.
+
+It imports neither TensorFlow nor Keras, so that help and errors appear at once.
+"""
+
+import dataclasses
+import difflib
+import math
+import os
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from sagan_tf.config import (
+    Config,
+    load_config,
+    load_preset,
+    preset_names,
+    value_type,
+)
+from sagan_tf.errors import UserError
+
+
+def define_config_flags(values: flags.FlagValues) -> None:
+    """Defines `--config` and one flag per field of `Config`.
+
+    All are unset by default: an unset flag leaves a preset's value as it is.
+    """
+    flags.DEFINE_string(
+        "config",
+        None,
+        "A preset's name, or a Python file with get_config(), instead of --dataset.",
+        flag_values=values,
+    )
+    for field in dataclasses.fields(Config):
+        kind, is_tuple, _ = value_type(field)
+        define = {
+            bool: flags.DEFINE_bool,
+            int: flags.DEFINE_integer,
+            float: flags.DEFINE_float,
+            str: flags.DEFINE_string,
+        }[kind]
+        if is_tuple:
+            define = flags.DEFINE_list
+        define(field.name, None, field.metadata["help"], flag_values=values)
+
+
+def config_from_flags(values: flags.FlagValues) -> Config:
+    """Resolves a config: a preset or a saved run, with the flags' values over it.
+
+    Args:
+        values: The parsed flags of `define_config_flags`.
+
+    Returns:
+        A `Config` with `workdir` set.
+
+    Raises:
+        UserError: if there is no such preset, or a value is wrong.
+    """
+    overrides = {
+        field.name: _parse(field, values[field.name].value)
+        for field in dataclasses.fields(Config)
+        if values[field.name].value is not None
+    }
+    # The run may be resumed from another folder.
+    data_dir = overrides.get("data_dir")
+    if data_dir and "://" not in data_dir:
+        overrides["data_dir"] = os.path.abspath(os.path.expanduser(data_dir))
+
+    saved = Path(overrides.get("workdir") or "") / "config.json"
+    if values["config"].value:
+        config, name = load_preset(values["config"].value), values["config"].value
+    elif "dataset" in overrides or not ("workdir" in overrides and saved.exists()):
+        name = overrides.pop("dataset", "digits")
+        config = _find_preset(name)
+    else:
+        config, name = load_config(overrides["workdir"]), ""
+    stem = name.removesuffix(".py").replace("/", "_")
+    if values["config"].value:
+        stem = Path(name).stem
+    overrides.setdefault("workdir", f"runs/{stem}")
+    return dataclasses.replace(config, **overrides)
+
+
+def format_config_help() -> str:
+    """Returns the help of `define_config_flags`' flags, in groups, with defaults."""
+    groups: dict[str, list[str]] = {}
+    for field in dataclasses.fields(Config):
+        text = field.metadata["help"]
+        if field.metadata["choices"]:
+            text += f" One of {', '.join(field.metadata['choices'])}."
+        limits = field.metadata["range"]
+        if limits and not (value_type(field)[0] is int and str(limits) == "at least 1"):
+            text += f" Must be {limits}."
+        if value_type(field)[1]:
+            text += " Comma-separated."
+        groups.setdefault(field.metadata["group"], []).append(
+            format_flag(field.name, text, field.default, value_type(field)[0] is bool)
+        )
+    return "\n".join(f"{group}\n\n{''.join(lines)}" for group, lines in groups.items())
+
+
+def format_flag(name: str, text: str, default: Any, is_bool: bool = False) -> str:
+    """Returns the help of one flag: its name, its default and its text."""
+    if isinstance(default, (tuple, list)):
+        default = ",".join(map(str, default)) or None
+    if is_bool:
+        default = str(default).lower()
+    shown = f"  --{'[no]' * is_bool}{name}"
+    if default is not None:
+        shown += f"  (default: {default})"
+    body = textwrap.fill(text, 80, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return f"{shown}\n{body}\n"
+
+
+def parse_flags(values: flags.FlagValues, arguments: list[str]) -> None:
+    """Parses the flags of a command.
+
+    Raises:
+        UserError: if a flag does not exist or its value is invalid.
+    """
+    try:
+        rest = values(["sagan-tf", *arguments])[1:]
+    except (flags.Error, ValueError) as error:
+        raise UserError(_explain(values, str(error))) from None
+    if rest:
+        raise UserError(
+            f"Unexpected argument {rest[0]!r}. Flags have the form --name=value"
+        )
+    for name in values:
+        value = values[name].value
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"--{name} must be finite. Received: {value}")
+
+
+def _explain(values: flags.FlagValues, error: str) -> str:
+    # absl says "flag --NAME=VALUE: REASON"; the reason may be that of Python's int().
+    found = re.match(r"flag --(\w+)=(.*?): (.*)", error, re.DOTALL)
+    if not found:
+        return error
+    name, value, reason = found.groups()
+    if "other than None" in reason:
+        return f"--{name} is missing: {values[name].help}"
+    expected = values[name].parser.syntactic_help
+    if expected:
+        return f"--{name} takes {expected}. Received: {value}"
+    return f"--{name}={value}: {reason}"
+
+
+def _parse(field: dataclasses.Field, value: Any) -> Any:
+    """Converts a list of texts to the type of the field's elements."""
+    kind, is_tuple, _ = value_type(field)
+    if not is_tuple:
+        return value
+    try:
+        return tuple(kind(item) for item in value if item.strip())
+    except ValueError:
+        raise UserError(
+            f"--{field.name} takes numbers, such as 16,32. Received: {','.join(value)}"
+        ) from None
+
+
+def _find_preset(name: str) -> Config:
+    presets = preset_names()
+    if name in presets:
+        return load_preset(name)
+    import tensorflow_datasets as tfds
+
+    if name.split("/")[0] in tfds.list_builders(with_community_datasets=False):
+        return Config(dataset=name)
+    close = difflib.get_close_matches(name, presets + tfds.list_builders(), n=1)
+    hint = f"Did you mean {close[0]}? " if close else ""
+    raise UserError(
+        f"There is no dataset {name!r}. {hint}Presets: {', '.join(presets)}; "
+        "any image set of TensorFlow Datasets; or --dataset=folder --data_dir=DIR"
+    )

@@ -1,0 +1,310 @@
+"""A trained run: everything that can be made from a run directory."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from sagan_tf.config import Config, load_config
+from sagan_tf.errors import UserError
+from sagan_tf.models.builders import build_sagan
+from sagan_tf.models.sagan import SAGAN
+from sagan_tf.sampling import Sampler
+
+if TYPE_CHECKING:
+    from sagan_tf.visualization.neighbors import NeighborDistances
+    from sagan_tf.visualization.samples import Samples
+
+Labels = Sequence[int | str] | np.ndarray | int | str | None
+
+
+class Evaluation(NamedTuple):
+    """The result of `Run.evaluate`.
+
+    Attributes:
+        scores: Dict of floats by name.
+        protocol: Dict of everything that the scores depend on.
+        path: The JSON file that holds both.
+    """
+
+    scores: dict[str, float]
+    protocol: dict[str, Any]
+    path: Path
+
+
+class Run:
+    """A trained run, loaded from its directory by `load_run`.
+
+    Wherever labels are taken, classes can be given by number or by name.
+
+    Attributes:
+        config: The run's `Config`.
+        step: Integer, the step of the checkpoint.
+        model: The `SAGAN` at that step.
+        generator: Its EMA generator, the one to sample from.
+        discriminator: Its discriminator.
+        sampler: `Sampler` of the EMA generator.
+
+    Example:
+
+    ```python
+    run = load_run("runs/mnist_conditional")
+    images = run.generate(16, labels=["7"])  # uint8 [16, 32, 32, 1]
+    run.attend("attention")
+    ```
+    """
+
+    def __init__(self, config: Config, model: SAGAN):
+        self.config = config
+        self.model = model
+        self.step = int(model.step.numpy())
+        self.generator = model.ema_generator
+        self.discriminator = model.discriminator
+        self.sampler = Sampler(self.generator, config.latent_distribution)
+
+    def generate(
+        self,
+        num_images: int,
+        seed: int = 0,
+        truncation: float = 1.0,
+        labels: Labels = None,
+    ) -> np.ndarray:
+        """Generates images, uint8 `[num_images, S, S, C]`; see `Sampler.generate`."""
+        return self.sampler.generate(
+            num_images, seed, truncation, self.class_numbers(labels)
+        )
+
+    def sample(
+        self,
+        output: str | Path | None = None,
+        num_images: int | None = None,
+        seed: int = 0,
+        truncation: float | Sequence[float] = 1.0,
+        labels: Labels = None,
+        standing_statistics: int = 0,
+    ) -> "Samples":
+        """Writes images to a grid, an array file or a folder; see `write_samples`."""
+        from sagan_tf.visualization.samples import write_samples
+
+        return write_samples(
+            self, output, num_images, seed, truncation, labels, standing_statistics
+        )
+
+    def interpolate(
+        self,
+        output: str | Path | None = None,
+        num_paths: int = 4,
+        steps: int = 9,
+        num_latents: int | None = None,
+        labels: Labels = None,
+        method: str = "spherical",
+        seed: int = 0,
+        truncation: float = 1.0,
+        frames_per_second: float = 12.0,
+    ) -> "Samples":
+        """Writes paths between latents or classes; see `write_interpolation`."""
+        from sagan_tf.visualization.samples import write_interpolation
+
+        return write_interpolation(
+            self,
+            output,
+            num_paths,
+            steps,
+            num_latents,
+            labels,
+            method,
+            seed,
+            truncation,
+            frames_per_second,
+        )
+
+    def attend(
+        self,
+        folder: str | Path | None = None,
+        num_images: int = 8,
+        num_real: int = 8,
+        seed: int = 0,
+        labels: Labels = None,
+        points: Sequence[tuple[int, int]] | None = None,
+    ) -> tuple[dict[str, float], Path]:
+        """Writes the attention maps of generated and real images.
+
+        The arguments are those of `sagan_tf.visualization.attend.write_attention`.
+        `folder` is `attention/` and a name with step and seed by default, in the run
+        directory. If there are fewer labels than images, they repeat.
+
+        Returns:
+            The effect of each attention layer, as a dict, and the folder.
+        """
+        from sagan_tf.visualization.attend import write_attention
+        from sagan_tf.visualization.paths import unused_path
+
+        if folder is None:
+            name = f"step{self.step:06d}_seed{seed}"
+            folder = unused_path(self.config.run_dir / "attention" / name)
+        classes = self.class_numbers(labels)
+        if classes is not None:
+            classes = np.resize(classes, num_images)
+        effects = write_attention(
+            self, folder, num_images, num_real, seed, classes, points
+        )
+        return effects, Path(folder)
+
+    def neighbors(
+        self,
+        output: str | Path | None = None,
+        num_images: int = 8,
+        neighbors: int = 7,
+        seed: int = 0,
+    ) -> "NeighborDistances":
+        """Writes samples with their nearest training images.
+
+        The arguments are those of `sagan_tf.visualization.neighbors.write_neighbors`.
+        `output` is a PNG file named by step and seed by default, in the run directory's
+        `samples/`.
+        """
+        from sagan_tf.visualization.neighbors import write_neighbors
+
+        output = output or self.default_output("neighbors_", f"seed{seed}.png")
+        return write_neighbors(self, output, num_images, neighbors, seed)
+
+    def evaluate(
+        self,
+        metrics: Sequence[str] = ("fid", "kid", "precision_recall"),
+        extractor: str = "classifier",
+        num_images: int = 10_000,
+        num_real: int = 10_000,
+        reference: str | None = None,
+        samples: str | None = None,
+        seed: int = 0,
+        truncation: float = 1.0,
+        ema: bool = True,
+    ) -> Evaluation:
+        """Computes metrics and saves them with their protocol to `evaluation/`.
+
+        Args:
+            metrics: Names out of `sagan_tf.evaluation.METRICS`.
+            extractor: Feature extractor; see `sagan_tf.evaluation.load_extractor`.
+            num_images: Integer, the number of generated images.
+            num_real: Integer, the number of real images, drawn at random from more.
+            reference: The real images: a split of the run's data, an `.npz` file or a
+                folder. The default is the training split.
+            samples: Images to evaluate instead of generated ones, likewise.
+            seed: Integer, the random seed of the latents.
+            truncation: Float; see `Sampler.latents`.
+            ema: Boolean, whether to evaluate the EMA generator or the raw one.
+
+        Raises:
+            UserError: if a metric or the extractor does not exist or does not fit, or
+                if images are missing.
+        """
+        from sagan_tf import evaluation
+
+        evaluation.check_metrics(metrics)
+        real = evaluation.find_images(
+            reference or self.config.split, self.config, num_real
+        )
+        if samples:
+            fake = evaluation.find_images(samples, self.config, num_images)
+            name = Path(samples).stem
+        else:
+            generator = self.generator if ema else self.model.generator
+            fake = evaluation.generated_images(
+                Sampler(generator, self.config.latent_distribution),
+                "EMA generator" if ema else "raw generator",
+                self.step,
+                num_images,
+                seed,
+                truncation,
+            )
+            name = f"{self.step:06d}"
+        loaded = evaluation.load_extractor(extractor, self.config)
+        scores, protocol = evaluation.evaluate(loaded, real, fake, metrics, seed)
+        path = self.config.run_dir / "evaluation" / f"{name}.json"
+        evaluation.save_scores(path, scores, protocol)
+        return Evaluation(scores, protocol, path)
+
+    def export(self, path: str | Path | None = None) -> Path:
+        """Writes the EMA generator as a SavedModel; see `export_saved_model`.
+
+        The default path is `export/saved_model` in the run directory.
+        """
+        from sagan_tf.export import export_saved_model
+
+        path = path or self.config.run_dir / "export" / "saved_model"
+        return export_saved_model(self.sampler, path)
+
+    def default_output(self, prefix: str, suffix: str) -> Path:
+        """Returns an unused path in `samples/`, named by the step."""
+        from sagan_tf.visualization.paths import unused_path
+
+        name = f"{prefix}step{self.step:06d}_{suffix}"
+        return unused_path(self.config.run_dir / "samples" / name)
+
+    def class_numbers(self, labels: Labels) -> np.ndarray | None:
+        """Returns labels as class numbers.
+
+        Args:
+            labels: Class numbers or class names, one or several, or None.
+
+        Returns:
+            Integers `[N]`, or None for None.
+
+        Raises:
+            UserError: if there is no such class, or the run has no classes.
+        """
+        if labels is None:
+            return None
+        if not self.config.num_classes:
+            raise UserError(
+                f"The run in {self.config.workdir} has no classes: leave out --labels"
+            )
+        values = [labels] if isinstance(labels, str) else np.atleast_1d(labels)
+        if not len(values):
+            raise UserError("--labels is empty: give class numbers or names")
+        return np.array([self._class_number(str(value)) for value in values], np.int32)
+
+    def _class_number(self, label: str) -> int:
+        classes = self.config.classes
+        if label in classes:
+            return classes.index(label)
+        if label.isdecimal() and int(label) < len(classes):
+            return int(label)
+        message = (
+            f"The run in {self.config.workdir} has no class {label!r}. "
+            f"It has 0 to {len(classes) - 1}"
+        )
+        if list(classes) != [str(number) for number in range(len(classes))]:
+            more = ", ..." if len(classes) > 10 else ""
+            message += f": {', '.join(classes[:10])}{more}"
+            close = difflib.get_close_matches(label, classes, n=1)
+            message += f". Did you mean {close[0]}?" if close else ""
+        raise UserError(message)
+
+
+def load_run(workdir: str | Path, best: bool = False) -> Run:
+    """Loads a checkpoint of the run in `workdir`.
+
+    Args:
+        workdir: Run directory.
+        best: Boolean, whether to load the checkpoint with the best score of
+            `--evaluation_interval` instead of the last one.
+
+    Raises:
+        UserError: if there is no run, or it has no such checkpoint.
+    """
+    # The training package itself imports `Run`.
+    from sagan_tf.training.checkpoints import Checkpoints
+
+    config = load_config(workdir)
+    model = build_sagan(config)
+    if Checkpoints(workdir, model).restore(best) is None:
+        if best:
+            raise UserError(
+                f"The run in {workdir} has no best checkpoint: it was not trained with "
+                "--evaluation_interval"
+            )
+        raise UserError(f"The run in {workdir} has no checkpoint yet")
+    return Run(config, model)
