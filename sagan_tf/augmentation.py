@@ -1,44 +1,48 @@
-"""DiffAugment: the same kinds of change to real and generated images.
+"""DiffAugment: differentiable augmentation of real and generated images.
 
-The discriminator sees augmented images only, and the generator's gradient goes through
-the augmentation, so that neither learns to make or to look for it. It is for small data
-sets, which a discriminator learns by heart.
+The discriminator sees augmented images only, and the generator's gradient flows through
+the augmentation, so that generated images stay free of it. It is for small data sets,
+which a discriminator would memorize.
 
-Images are float32 `[batch, height, width, channels]` in `[-1, 1]`; `seed` is a pair of
-integers, and every image has draws of its own. The ranges are the paper's.
+Images are float32 `[batch, height, width, channels]` in `[-1, 1]`. `seed` is a pair of
+integers; each image has its own random draws. The ranges are those of the reference.
 
 Reference: [Zhao et al., 2020](https://arxiv.org/abs/2006.10738)
 """
 
+from collections.abc import Callable, Sequence
+
 import tensorflow as tf
 
+from sagan_tf.types import Tensor
 
-def color(images, seed):
-    """Brightness by +-0.5, saturation by 0 to 2, contrast by 0.5 to 1.5.
 
-    An alpha channel stays as it is.
+def color(images: Tensor, seed: Sequence) -> Tensor:
+    """Shifts brightness by +-0.5, scales saturation by 0 to 2, contrast by 0.5 to 1.5.
+
+    An alpha channel does not change.
     """
     colors, alpha = images[..., :3], images[..., 3:]
     brightness, saturation, contrast = (
-        _uniform(images, seed, part) for part in range(3)
+        _uniform(images, seed, index) for index in range(3)
     )
     colors += brightness - 0.5
-    grey = tf.reduce_mean(colors, axis=-1, keepdims=True)
-    colors = grey + (colors - grey) * 2.0 * saturation
+    gray = tf.reduce_mean(colors, axis=-1, keepdims=True)
+    colors = gray + (colors - gray) * 2.0 * saturation
     mean = tf.reduce_mean(colors, axis=[1, 2, 3], keepdims=True)
     colors = mean + (colors - mean) * (0.5 + contrast)
     return tf.concat([colors, alpha], axis=-1)
 
 
-def translation(images, seed):
-    """A shift by up to an eighth of the size in both directions, zeros beyond.
+def translation(images: Tensor, seed: Sequence) -> Tensor:
+    """Shifts by up to an eighth of the size along both axes and pads with zeros.
 
-    In `[-1, 1]` zero is mid-grey, as in the original.
+    In `[-1, 1]` zero is mid-gray, as in the original.
     """
     for axis in (1, 2):
         size = images.shape[axis]
-        farthest = int(size / 8 + 0.5)
-        shift = _integers(images, seed, axis, -farthest, farthest + 1)
+        largest = int(size / 8 + 0.5)
+        shift = _integers(images, seed, axis, -largest, largest + 1)
         source = tf.range(size)[None, :] + shift[:, None]
         inside = (source >= 0) & (source < size)
         moved = tf.gather(
@@ -50,40 +54,52 @@ def translation(images, seed):
     return images
 
 
-def cutout(images, seed):
-    """A square of half the size, anywhere, partly outside too, becomes zeros."""
+def cutout(images: Tensor, seed: Sequence) -> Tensor:
+    """Sets a square of half the size to zero. It may be partly outside the image."""
     keep = 1.0
     for axis in (1, 2):
         size = images.shape[axis]
         side = int(size / 2 + 0.5)
         first = _integers(images, seed, axis, 0, size + 1 - side % 2) - side // 2
-        places = tf.range(size)[None, :] - first[:, None]
-        inside = tf.cast((places >= 0) & (places < side), images.dtype)
+        offsets = tf.range(size)[None, :] - first[:, None]
+        inside = tf.cast((offsets >= 0) & (offsets < side), images.dtype)
         keep *= inside[:, :, None, None] if axis == 1 else inside[:, None, :, None]
     return images * (1.0 - keep)
 
 
-AUGMENTATIONS = {"color": color, "translation": translation, "cutout": cutout}
+AUGMENTATIONS: dict[str, Callable] = {
+    "color": color,
+    "translation": translation,
+    "cutout": cutout,
+}
 
 
-def augment(images, names, seed):
-    """Applies the augmentations of these names, one after the other."""
+def augment(images: Tensor, names: Sequence[str], seed: Sequence) -> Tensor:
+    """Applies augmentations one after the other.
+
+    Args:
+        images: Float `[batch, height, width, channels]`.
+        names: Names out of `AUGMENTATIONS`.
+        seed: Pair of integers.
+    """
     for name in names:
-        part = list(AUGMENTATIONS).index(name)
-        own_seed = tf.random.experimental.stateless_fold_in(seed, part)
+        index = list(AUGMENTATIONS).index(name)
+        own_seed = tf.random.experimental.stateless_fold_in(seed, index)
         images = AUGMENTATIONS[name](images, own_seed)
     return images
 
 
-def _uniform(images, seed, part):
-    seed = tf.random.experimental.stateless_fold_in(seed, part)
+def _uniform(images: Tensor, seed: Sequence, index: int) -> Tensor:
+    seed = tf.random.experimental.stateless_fold_in(seed, index)
     return tf.random.stateless_uniform(
         [tf.shape(images)[0], 1, 1, 1], seed, alg="philox"
     )
 
 
-def _integers(images, seed, part, low, high):
-    seed = tf.random.experimental.stateless_fold_in(seed, part)
+def _integers(
+    images: Tensor, seed: Sequence, index: int, low: int, high: int
+) -> Tensor:
+    seed = tf.random.experimental.stateless_fold_in(seed, index)
     return tf.random.stateless_uniform(
         [tf.shape(images)[0]], seed, low, high, tf.int32, alg="philox"
     )

@@ -1,38 +1,48 @@
 """Penalties on the discriminator's gradient with respect to its images.
 
-Each is a function of `(discriminate, real_images, fake_images, seed)` and gives a
+Each is a function of `(discriminate, real_images, fake_images, seed)` that returns a
 float32 scalar, a mean over the batch, to be weighted and added to the discriminator's
-loss. `discriminate` takes images to logits `[batch]`; `seed` is a pair of integers.
+loss. `discriminate` maps images to logits `[batch]`; `seed` is a pair of integers.
 """
+
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-# Inside the root of a norm, whose own gradient at 0 would not be a number.
+from sagan_tf.types import Tensor
+
+# Added inside the root of a norm, whose gradient at 0 would be NaN.
 _EPSILON = 1e-12
 
 
-def gp(discriminate, real_images, fake_images, seed):
-    """`mean((|grad D(x)| - 1)**2)`, `x` uniform on lines from real to generated images.
+def gp(
+    discriminate: Callable, real_images: Tensor, fake_images: Tensor, seed: Sequence
+) -> Tensor:
+    """`mean((|grad D(x)| - 1)**2)`, `x` uniform between real and generated images.
 
     Reference: [Gulrajani et al., 2017](https://arxiv.org/abs/1704.00028).
     """
-    between = _between(real_images, fake_images, seed)
-    return tf.reduce_mean((_gradient_norms(discriminate, between) - 1.0) ** 2)
+    points = _interpolate(real_images, fake_images, seed)
+    return tf.reduce_mean((_gradient_norms(discriminate, points) - 1.0) ** 2)
 
 
-def lp(discriminate, real_images, fake_images, seed):
-    """As `gp`, but only norms above 1 count: `mean(relu(|grad D(x)| - 1)**2)`.
+def lp(
+    discriminate: Callable, real_images: Tensor, fake_images: Tensor, seed: Sequence
+) -> Tensor:
+    """Like `gp`, but only norms above 1 count: `mean(relu(|grad D(x)| - 1)**2)`.
 
     Reference: [Petzka et al., 2017](https://arxiv.org/abs/1709.08894).
     """
-    between = _between(real_images, fake_images, seed)
-    return tf.reduce_mean(tf.nn.relu(_gradient_norms(discriminate, between) - 1.0) ** 2)
+    points = _interpolate(real_images, fake_images, seed)
+    return tf.reduce_mean(tf.nn.relu(_gradient_norms(discriminate, points) - 1.0) ** 2)
 
 
-def dragan(discriminate, real_images, fake_images, seed):
-    """As `gp`, but around real images: on lines to them with noise added.
+def dragan(
+    discriminate: Callable, real_images: Tensor, fake_images: Tensor, seed: Sequence
+) -> Tensor:
+    """Like `gp`, but between real images and the same images with noise.
 
-    The noise is uniform in `[0, 1)` times half the standard deviation of the batch.
+    The noise is uniform in `[0, 1)`, times half the standard deviation of the batch.
 
     Reference: [Kodali et al., 2017](https://arxiv.org/abs/1705.07215).
     """
@@ -43,32 +53,35 @@ def dragan(discriminate, real_images, fake_images, seed):
     return gp(discriminate, real_images, real_images + 0.5 * deviation * noise, seed)
 
 
-def r1(discriminate, real_images, fake_images, seed):
-    """`mean(|grad D(x)|**2) / 2` at the real images.
+def r1(
+    discriminate: Callable, real_images: Tensor, fake_images: Tensor, seed: Sequence
+) -> Tensor:
+    """`mean(|grad D(x)|**2) / 2` at real images.
 
     Reference: [Mescheder et al., 2018](https://arxiv.org/abs/1801.04406).
     """
     return 0.5 * tf.reduce_mean(_squared_gradient_norms(discriminate, real_images))
 
 
-PENALTIES = {"gp": gp, "lp": lp, "dragan": dragan, "r1": r1}
+PENALTIES: dict[str, Callable] = {"gp": gp, "lp": lp, "dragan": dragan, "r1": r1}
 
 
-def _between(real_images, fake_images, seed):
+def _interpolate(real_images: Tensor, fake_images: Tensor, seed: Tensor) -> Tensor:
+    """Returns a random point on the line between each pair of images."""
     shape = [tf.shape(real_images)[0], 1, 1, 1]
-    place = tf.random.stateless_uniform(shape, _fold(seed, 0), alg="philox")
-    return real_images + place * (fake_images - real_images)
+    fraction = tf.random.stateless_uniform(shape, _fold(seed, 0), alg="philox")
+    return real_images + fraction * (fake_images - real_images)
 
 
-def _fold(seed, part):
-    return tf.random.experimental.stateless_fold_in(seed, part)
+def _fold(seed: Tensor, value: int) -> Tensor:
+    return tf.random.experimental.stateless_fold_in(seed, value)
 
 
-def _gradient_norms(discriminate, images):
+def _gradient_norms(discriminate: Callable, images: Tensor) -> Tensor:
     return tf.sqrt(_squared_gradient_norms(discriminate, images) + _EPSILON)
 
 
-def _squared_gradient_norms(discriminate, images):
+def _squared_gradient_norms(discriminate: Callable, images: Tensor) -> Tensor:
     images = tf.convert_to_tensor(images)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from absl import flags
+from sagan_tf.layers.residual_blocks import ReflectionConv2D
 
 from sagan_tf.config import (
     Config,
@@ -18,7 +19,6 @@ from sagan_tf.layers import (
     SelfAttention,
     SpectralNormalization,
 )
-from sagan_tf.layers.residual_blocks import ReflectionConv2D
 from sagan_tf.losses import LOSSES
 from sagan_tf.models.builders import build_sagan
 

@@ -4,6 +4,8 @@ import shlex
 
 from absl import flags
 
+from sagan_tf.commands.start_tensorflow import start_tensorflow
+
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags."""
@@ -33,6 +35,7 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def run(values: flags.FlagValues) -> None:
     """Runs the command."""
+    start_tensorflow()
     from sagan_tf.config import load_preset
     from sagan_tf.importers import import_sagan64
 

@@ -50,7 +50,8 @@ def run_command(arguments: list[str]) -> int:
             print(_format_help(name, command, values))
             return 0
         parse_flags(values, given)
-        _prepare_process()
+        absl_logging.set_verbosity(absl_logging.WARNING)
+        logging.basicConfig(format="Warning: %(message)s", level=logging.WARNING)
         command.run(values)
         return 0
     except UserError as error:
@@ -67,25 +68,6 @@ def run_command(arguments: list[str]) -> int:
         return 130
     print(f"Error: {message}", file=sys.stderr)
     return 1
-
-
-def _prepare_process() -> None:
-    """Quiets TensorFlow's start and checks the backend, before TensorFlow is imported.
-
-    Raises:
-        UserError: if Keras is set to another backend.
-    """
-    # Without it nine lines precede the first output, one of them, on a machine without
-    # a GPU, a "failed call to cuInit".
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    absl_logging.set_verbosity(absl_logging.WARNING)
-    logging.basicConfig(format="Warning: %(message)s", level=logging.WARNING)
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    if backend != "tensorflow":
-        raise UserError(
-            "The commands need the TensorFlow backend of Keras. "
-            f"Received: KERAS_BACKEND={backend}. Set KERAS_BACKEND=tensorflow"
-        )
 
 
 def _format_commands() -> str:

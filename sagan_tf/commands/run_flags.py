@@ -1,8 +1,14 @@
 """The flags of all commands that use a run."""
 
+from typing import TYPE_CHECKING
+
 from absl import flags
 
+from sagan_tf.commands.start_tensorflow import start_tensorflow
 from sagan_tf.errors import UserError
+
+if TYPE_CHECKING:
+    from sagan_tf.run import Run
 
 
 def define_run_flags(values: flags.FlagValues) -> None:
@@ -31,8 +37,9 @@ def define_seed_flag(values: flags.FlagValues) -> None:
     )
 
 
-def open_run(values: flags.FlagValues):
+def open_run(values: flags.FlagValues) -> "Run":
     """Loads the run that the flags name; see `sagan_tf.load_run`."""
+    start_tensorflow()
     from sagan_tf.run import load_run
 
     return load_run(values.workdir, best=values.best)

@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from sagan_tf.commands.start_tensorflow import start_tensorflow
 from sagan_tf.flags import config_from_flags, define_config_flags
 
 
@@ -19,6 +20,7 @@ def define_flags(values: flags.FlagValues) -> None:
 def run(values: flags.FlagValues) -> None:
     """Runs the command."""
     config = config_from_flags(values)
+    start_tensorflow()
     if values.dry_run:
         from sagan_tf.training.summary import print_summary
 

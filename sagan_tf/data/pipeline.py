@@ -1,31 +1,36 @@
+"""The endless stream of real images that training reads."""
+
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
+from sagan_tf.config import Config
+from sagan_tf.data.loading import load_images
 from sagan_tf.data.preprocessing import scale
-from sagan_tf.data.sources import load_images
 from sagan_tf.errors import UserError
+from sagan_tf.types import Tensor
 
 
-def make_dataset(config, start_step=0):
-    """The endless stream of real images that training reads.
+def make_dataset(config: Config, start_step: int = 0) -> tf.data.Dataset:
+    """Returns the real images of all steps from `start_step` on.
 
-    The images are decoded once and kept as uint8 at the training size. Each epoch
-    goes through them in an order that is a function of (seed, epoch) alone, and one
-    epoch runs into the next, so every batch is full and the stream can begin at any
-    step.
+    The images are decoded once and kept as uint8 at the training size. The order of
+    each epoch is a function of (seed, epoch) alone. Epochs follow one another within
+    a batch, so every batch is full and the stream can start at any step.
 
     Args:
         config: `Config`.
-        start_step: Integer, the number of steps already done.
+        start_step: Integer, the number of completed steps.
 
     Returns:
-        `tf.data.Dataset` of float32 `[discriminator_steps * batch_size, image_size,
-        image_size, channels]` in `[-1, 1]`, one element a step; with
-        `config.conditional` of pairs of them and labels, int32
+        `tf.data.Dataset` with one element per step: float32 `[discriminator_steps *
+        batch_size, image_size, image_size, channels]` in `[-1, 1]`; with
+        `config.conditional` a pair of these and labels, int32
         `[discriminator_steps * batch_size]`.
 
     Raises:
-        UserError: if the set is not there, smaller than a batch, or, with
+        UserError: if the data set is missing or smaller than a batch, or, with
             `config.conditional`, an image has no label or one beyond the classes.
     """
     images, labels = load_images(config)
@@ -35,20 +40,19 @@ def make_dataset(config, start_step=0):
             f"{config.dataset} has {len(images)} images, fewer than "
             f"--batch_size={config.batch_size}"
         )
-
     if config.conditional:
         _check_labels(labels, config)
 
-    def gather(indices):
+    def gather(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return images[indices], labels[indices]
 
-    def load(step, indices):
+    def load(step: Tensor, indices: Tensor) -> Tensor:
         batch, classes = tf.numpy_function(
             gather, [indices], (tf.uint8, tf.int32), stateful=False
         )
         batch = scale(tf.ensure_shape(batch, (per_step, *images.shape[1:])))
         if config.horizontal_flip:
-            batch = flip_half(batch, [config.seed, step])
+            batch = flip_randomly(batch, [config.seed, step])
         if not config.conditional:
             return batch
         return batch, tf.ensure_shape(classes, (per_step,))
@@ -62,19 +66,19 @@ def make_dataset(config, start_step=0):
     )
 
 
-def flip_half(images, seed):
-    """Mirrors each image of a batch, left to right, with probability one half.
+def flip_randomly(images: Tensor, seed: Sequence[Tensor]) -> Tensor:
+    """Flips each image horizontally with probability 0.5.
 
     Args:
         images: Float `[batch, height, width, channels]`.
-        seed: Two integers; the choice is a function of them.
+        seed: Pair of integers; equal seeds flip the same images.
     """
     draws = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], seed)
     return tf.where(draws < 0.5, images[:, :, ::-1], images)
 
 
-def shuffled_indices(count, seed, start=0):
-    """An endless stream of int64 indices, each epoch a permutation of `count`.
+def shuffled_indices(count: int, seed: int, start: int = 0) -> tf.data.Dataset:
+    """Returns an endless stream of int64 indices, each epoch a permutation.
 
     Args:
         count: Integer, the number of images.
@@ -83,13 +87,13 @@ def shuffled_indices(count, seed, start=0):
     """
     first_epoch, offset = divmod(start, count)
 
-    def epoch_order(epoch):
-        # Philox, and not `Dataset.shuffle`, whose state could not be computed for a
-        # later epoch without going through the earlier ones.
+    def epoch_order(epoch: np.ndarray) -> np.ndarray:
+        # Philox instead of `Dataset.shuffle`, whose state for a later epoch could only
+        # be reached through all earlier ones.
         generator = np.random.Generator(np.random.Philox(key=[seed, epoch]))
         return generator.permutation(count)
 
-    def epoch_indices(epoch):
+    def epoch_indices(epoch: Tensor) -> tf.data.Dataset:
         order = tf.numpy_function(epoch_order, [epoch], tf.int64, stateful=False)
         return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(order, [count]))
 
@@ -97,11 +101,11 @@ def shuffled_indices(count, seed, start=0):
     return epochs.flat_map(epoch_indices).skip(offset)
 
 
-def _check_labels(labels, config):
-    unlabelled = np.count_nonzero(labels < 0)
-    if unlabelled:
+def _check_labels(labels: np.ndarray, config: Config) -> None:
+    unlabeled = np.count_nonzero(labels < 0)
+    if unlabeled:
         raise UserError(
-            f"{unlabelled} of the {len(labels)} images of {config.dataset} have no "
+            f"{unlabeled} of the {len(labels)} images of {config.dataset} have no "
             "class. Put each into the folder of its class"
         )
     if labels.max() >= len(config.classes):

@@ -4,20 +4,27 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps
 
+from sagan_tf.types import Tensor
+
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-def prepare_image(picture, image_size, channels, crop_size=None):
-    """Turns a picture upright, crops it, resizes it and converts its mode.
+def prepare_image(
+    picture: Image.Image,
+    image_size: int,
+    channels: int,
+    crop_size: int | None = None,
+) -> np.ndarray:
+    """Applies a picture's orientation, crops it, resizes it and converts its mode.
 
-    The crop keeps the aspect ratio: the largest central square, or a central
-    square of `crop_size`. Shrinking is antialiased. A 28 px picture for a 32 px
-    model is padded with black instead, so that its pixels stay as they are.
+    The crop keeps the aspect ratio: the largest central square, or a central square of
+    `crop_size`. Shrinking is antialiased. A 28 px picture for a 32 px model is padded
+    with black instead, so that its pixels do not change.
 
     Args:
         picture: `PIL.Image.Image` of any size and mode.
-        image_size: Integer, the result's side in pixels.
-        channels: 1 (grey), 3 (RGB) or 4 (RGBA).
+        image_size: Integer, pixels per side of the result.
+        channels: 1 (grayscale), 3 (RGB) or 4 (RGBA).
         crop_size: Integer or None, side of a central crop made first.
 
     Returns:
@@ -41,20 +48,20 @@ def prepare_image(picture, image_size, channels, crop_size=None):
     return np.asarray(picture, np.uint8).reshape(image_size, image_size, channels)
 
 
-def scale(images):
-    """uint8 images in `[0, 255]` to float32 in `[-1, 1]`."""
+def scale(images: Tensor) -> Tensor:
+    """Converts uint8 images in `[0, 255]` to float32 in `[-1, 1]`."""
     return tf.cast(images, tf.float32) / 127.5 - 1.0
 
 
-def _convert(picture, mode):
+def _convert(picture: Image.Image, mode: str) -> Image.Image:
     if picture.mode.startswith("I") or picture.mode == "F":
-        # 16-bit and float greys: Pillow's own conversion would clip them to 255.
+        # 16-bit and float grayscale: Pillow's own conversion would clip it to 255.
         values = np.asarray(picture, np.float32)
         top = 65535.0 if values.max() > 255 else 255.0 if values.max() > 1 else 1.0
         picture = Image.fromarray(np.uint8(np.clip(values / top, 0, 1) * 255 + 0.5))
     if mode != "RGBA" and picture.has_transparency_data:
-        # What is transparent is shown as on white paper.
+        # Transparent pixels become white.
         picture = picture.convert("RGBA")
-        paper = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(paper, picture)
+        background = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(background, picture)
     return picture.convert(mode)

@@ -1,8 +1,9 @@
-"""Figures that say how good a run's images are, and by which protocol."""
+"""Metrics of a run's images, each with its protocol."""
 
-from sagan_tf.evaluation.evaluate import METRICS, check_metrics, evaluate, save_figures
+from sagan_tf.evaluation.evaluate import evaluate, save_scores
 from sagan_tf.evaluation.extractors import load_extractor
 from sagan_tf.evaluation.image_sets import find_images, generated_images
+from sagan_tf.evaluation.metrics import METRICS, check_metrics
 
 __all__ = [
     "METRICS",
@@ -11,5 +12,5 @@ __all__ = [
     "find_images",
     "generated_images",
     "load_extractor",
-    "save_figures",
+    "save_scores",
 ]

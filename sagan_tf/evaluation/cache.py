@@ -1,35 +1,38 @@
-"""What is worked out once and kept: extractors, and features of real images."""
+"""The cache: extractors and features of real images, computed once."""
 
 import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 
-from sagan_tf.data.sources import describe_source
+from sagan_tf.config import Config
+from sagan_tf.data import open_source
 
 
-def cache_dir():
-    """The folder of the cache: `$SAGAN_TF_CACHE`, or `~/.cache/sagan_tf`."""
+def cache_dir() -> Path:
+    """Returns the folder of the cache: `$SAGAN_TF_CACHE`, or `~/.cache/sagan_tf`."""
     default = Path.home() / ".cache" / "sagan_tf"
     return Path(os.environ.get("SAGAN_TF_CACHE") or default)
 
 
-def describe_data(config):
-    """What decides which images and labels a config's data set gives, for JSON."""
+def describe_data(config: Config) -> dict[str, Any]:
+    """Returns everything that decides the images and labels of a config, for JSON."""
     names = ("dataset", "image_size", "channels", "crop_size")
     described = {name: getattr(config, name) for name in names}
-    return {**described, "source": digest(describe_source(config))}
+    return {**described, "source": digest(open_source(config).fingerprint())}
 
 
-def digest(value):
-    """A short SHA-256 of anything that JSON can hold."""
+def digest(value: Any) -> str:
+    """Returns a short SHA-256 of anything that JSON can hold."""
     return _shorten(hashlib.sha256(json.dumps(value, sort_keys=True).encode()))
 
 
-def digest_files(path):
-    """A short SHA-256 of a file, or of all files in a folder with their names."""
+def digest_files(path: str | Path) -> str:
+    """Returns a short SHA-256 of a file, or of a folder's files and their names."""
     path = Path(path)
     total = hashlib.sha256()
     files = [path] if path.is_file() else sorted(filter(Path.is_file, path.rglob("*")))
@@ -41,13 +44,16 @@ def digest_files(path):
     return _shorten(total)
 
 
-def digest_weights(network):
-    """A short SHA-256 of a Keras model's weights; its file also has the time in it."""
+def digest_weights(network: keras.Model) -> str:
+    """Returns a short SHA-256 of a Keras model's weights.
+
+    Unlike that of its file, it does not depend on the time of saving.
+    """
     total = hashlib.sha256()
     for weight in network.get_weights():
         total.update(np.ascontiguousarray(weight))
     return _shorten(total)
 
 
-def _shorten(hashed):
+def _shorten(hashed: Any) -> str:
     return hashed.hexdigest()[:16]

@@ -1,107 +1,125 @@
-"""The two sets of images that a figure compares: where they come from."""
+"""The two image sets that a metric compares."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from sagan_tf.data.sources import choose, list_splits, load_images
+from sagan_tf.config import Config
+from sagan_tf.data import load_images, open_source
+from sagan_tf.data.loading import choose
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation.cache import describe_data
+from sagan_tf.sampling import Sampler
 
 CHUNK = 500
 
 
+class LoadedImages(NamedTuple):
+    """The images of a set.
+
+    Attributes:
+        count: Integer, how many there are.
+        labels: int `[count]`, or None.
+        chunks: Iterable of uint8 arrays `[<= 500, size, size, channels]`.
+    """
+
+    count: int
+    labels: np.ndarray | None
+    chunks: Iterable[np.ndarray]
+
+
 class ImageSet(NamedTuple):
-    """Images that are only made or loaded when they are gone through.
+    """Images that are generated or loaded only when they are used.
 
     Attributes:
         name: What they are, for a protocol.
-        known_by: What decides which images they are, as JSON, if that is known.
-        load: Function without arguments to a count, the labels, int `[N]` or None,
-            and an iterable of uint8 arrays `[<= 500, size, size, channels]`.
+        fingerprint: Everything that decides which images they are, for JSON, or None
+            if that is not known.
+        load: Function without arguments that returns `LoadedImages`.
     """
 
     name: str
-    known_by: dict | None
-    load: Callable
+    fingerprint: dict[str, Any] | None
+    load: Callable[[], LoadedImages]
 
 
-def generated_images(model, step, num_images, seed=0, truncation=1.0, ema=True):
-    """The images that `SAGAN.generate` gives, and random labels where there are any.
+def generated_images(
+    sampler: Sampler,
+    network: str,
+    step: int,
+    num_images: int,
+    seed: int = 0,
+    truncation: float = 1.0,
+) -> ImageSet:
+    """Returns the image set of `Sampler.generate`, with random labels if any.
 
     Args:
-        model: `SAGAN`.
-        step: Integer, the step it is at.
+        sampler: `Sampler` of the generator.
+        network: What a protocol calls the generator.
+        step: Integer, its step.
         num_images: Positive integer.
         seed: Integer.
-        truncation: Float, what latents are multiplied by.
-        ema: Boolean, whether by the averaged generator, or by the raw one.
+        truncation: Float; see `Sampler.latents`.
     """
 
-    def load():
-        latents = model.sample_latents(num_images, seed, truncation)
+    def load() -> LoadedImages:
+        latents = sampler.latents(num_images, seed, truncation)
         labels = None
-        if model.num_classes:
-            labels = model.sample_labels(num_images, seed).numpy()
-        return num_images, labels, chunks(latents, labels)
+        if sampler.num_classes:
+            labels = sampler.labels(num_images, seed).numpy()
+        return LoadedImages(num_images, labels, render(latents, labels))
 
-    def chunks(latents, labels):
+    def render(latents: Any, labels: np.ndarray | None) -> Iterator[np.ndarray]:
         for start in range(0, num_images, CHUNK):
             part = slice(start, start + CHUNK)
-            yield render(latents[part], None if labels is None else labels[part])
+            classes = None if labels is None else labels[part]
+            yield sampler.render(latents[part], classes)
 
-    def render(latents, labels):
-        if ema:
-            return model.render(latents, labels)
-        averaged = model.ema_generator.get_weights()
-        model.ema_generator.set_weights(model.generator.get_weights())
-        try:
-            return model.render(latents, labels)
-        finally:
-            model.ema_generator.set_weights(averaged)
-
-    network = "averaged generator" if ema else "raw generator"
     name = f"{network} at step {step}, seed {seed}, truncation {truncation:g}"
     return ImageSet(name, None, load)
 
 
-def find_images(place, config, num_images=None):
-    """Images of the run's data set, or of a file or folder.
+def find_images(
+    location: str, config: Config, num_images: int | None = None
+) -> ImageSet:
+    """Returns the image set of a split, a file or a folder.
 
     Args:
-        place: A split of the data set, `FILE.npz` with `images` as `sample` writes it,
-            or a folder of image files. What could be both is the split.
+        location: A split of the run's data set, a `FILE.npz` with `images`, as `sample`
+            writes it, or a folder of image files. The split comes first; a folder of
+            the same name is `./NAME`.
         config: The run's `Config`.
-        num_images: Positive integer; of a larger set only this many are taken.
+        num_images: Positive integer. Of a larger set only this many are taken.
 
     Raises:
-        UserError: if there is no such file, or, once loaded, if the images are not of
+        UserError: if there is no such file, or, once loaded, if the images do not have
             the run's size and channels.
     """
-    path = Path(place)
-    # A folder that has the name of a split is given as ./train.
-    is_split = place == config.split or (path.is_dir() and place in list_splits(config))
+    path = Path(location)
+    is_split = location == config.split or (
+        path.is_dir() and location in open_source(config).splits()
+    )
     if not is_split and (path.suffix == ".npz" or path.is_dir()):
         if not path.exists():
-            raise UserError(f"There is no file {place}")
+            raise UserError(f"There is no file {location}")
         load_all = _load_folder if path.is_dir() else _load_file
         return ImageSet(
-            str(place), None, lambda: _in_chunks(*load_all(path, config, num_images))
+            str(location), None, lambda: _in_chunks(*load_all(path, config, num_images))
         )
     if config.dataset not in ("digits", "folder"):
-        name = f"{config.dataset} {place}"
+        name = f"{config.dataset} {location}"
     elif is_split:
-        name = config.data_dir if config.dataset == "folder" else config.dataset
+        name = str(config.data_dir) if config.dataset == "folder" else config.dataset
     else:
         raise UserError(
-            f"{place} is no file or folder, and {config.dataset} has no splits: it is "
-            f"{config.split} as a whole"
+            f"{location} is not a file or folder, and {config.dataset} has no splits "
+            f"other than {config.split}"
         )
-    # Which images are taken is the figure's choice, and not the run's.
-    config = dataclasses.replace(config, split=place, seed=0)
+    # The images are chosen independently of the run's seed.
+    config = dataclasses.replace(config, split=location, seed=0)
     crop = f", crop of {config.crop_size} px" if config.crop_size else ""
     return ImageSet(
         f"{name}{crop}, at {config.image_size} px",
@@ -110,21 +128,23 @@ def find_images(place, config, num_images=None):
     )
 
 
-def _in_chunks(images, labels):
+def _in_chunks(images: np.ndarray, labels: np.ndarray | None) -> LoadedImages:
     if labels is not None and (labels < 0).any():
         labels = None
-    parts = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
-    return len(images), labels, parts
+    chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
+    return LoadedImages(len(images), labels, chunks)
 
 
-def _load_file(path, config, num_images):
+def _load_file(
+    path: Path, config: Config, num_images: int | None
+) -> tuple[np.ndarray, np.ndarray | None]:
     try:
         with open(path, "rb") as file, np.load(file) as arrays:
             images = arrays["images"]
             labels = arrays["labels"] if "labels" in arrays else None
-    # A damaged .npz can fail in NumPy, zipfile or zlib, each in ways of its own.
+    # A damaged .npz fails in NumPy, zipfile or zlib, each in its own ways.
     except Exception as error:
-        raise UserError(f"{path} has no array 'images' to read ({error})") from None
+        raise UserError(f"{path} has no readable array 'images' ({error})") from None
     expected = (config.image_size, config.image_size, config.channels)
     if images.shape[1:] != expected or images.dtype != np.uint8 or not images.size:
         raise UserError(
@@ -145,7 +165,9 @@ def _load_file(path, config, num_images):
     return images, labels
 
 
-def _load_folder(path, config, num_images):
+def _load_folder(
+    path: Path, config: Config, num_images: int | None
+) -> tuple[np.ndarray, np.ndarray]:
     config = dataclasses.replace(
         config, dataset="folder", data_dir=str(path), crop_size=None, seed=0
     )

@@ -1,4 +1,4 @@
-"""Other people's checkpoints, turned into runs of this package."""
+"""Checkpoints of other implementations, imported as runs."""
 
 from sagan_tf.importers.torch_sagan64 import import_sagan64
 

@@ -8,23 +8,23 @@ import numpy as np
 from sagan_tf.errors import UserError
 
 
-def read_state_dict(path):
+def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     """Reads the tensors of a checkpoint file by name.
 
-    A leading `module.`, which `torch.nn.DataParallel` puts before every name, is
-    taken off.
+    The prefix `module.`, which `torch.nn.DataParallel` adds to every name, is removed.
 
     Args:
-        path: `.npz` of arrays, or a file that `torch.save(model.state_dict(), path)`
-            wrote. PyTorch is needed for the second alone; only tensors are read
-            from it, and no code in it is run (`weights_only=True`).
+        path: `.npz` file of arrays, or a file that
+            `torch.save(model.state_dict(), path)` wrote. Only the latter needs PyTorch.
+            Only tensors are read from it, and no code in it is run
+            (`weights_only=True`).
 
     Returns:
-        Dict of names to NumPy arrays.
+        Dict from names to NumPy arrays.
 
     Raises:
         UserError: if the file is missing, cannot be read, or holds anything but
-            tensors, or PyTorch is needed and not there.
+            tensors, or if PyTorch is needed and missing.
     """
     path = Path(path)
     if not path.is_file():
@@ -37,7 +37,7 @@ def read_state_dict(path):
     return state
 
 
-def _read_npz(path):
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
@@ -45,21 +45,21 @@ def _read_npz(path):
         raise UserError(f"{path} is not an .npz file of numeric arrays") from error
 
 
-def _read_torch(path):
+def _read_torch(path: Path) -> dict[str, np.ndarray]:
     try:
         import torch
     except ImportError:
         raise UserError(
             f"Reading {path} needs PyTorch: pip install -r requirements-torch.txt. "
-            "An .npz of the same arrays is read without it"
+            "An .npz file of the same arrays is read without it"
         ) from None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever bytes that are no checkpoint bring about
+    except Exception as error:  # damaged files fail in many ways
         raise UserError(
             f"{path} cannot be read as a state dict, which is what "
-            "torch.save(model.state_dict(), ...) writes. A whole pickled model is not "
-            "read, since that would run code in it"
+            "torch.save(model.state_dict(), ...) writes. Pickled models are not read: "
+            "that would run code in them"
         ) from error
     if not isinstance(state, dict) or not all(
         isinstance(tensor, torch.Tensor) for tensor in state.values()
@@ -68,5 +68,5 @@ def _read_torch(path):
             f"{path} holds more than the tensors of one network. Give a file that "
             "torch.save(model.state_dict(), ...) wrote"
         )
-    # By way of float32: NumPy has no bfloat16.
+    # Via float32: NumPy has no bfloat16.
     return {name: tensor.float().numpy() for name, tensor in state.items()}

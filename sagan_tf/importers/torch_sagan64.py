@@ -2,7 +2,9 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,43 +13,48 @@ from sagan_tf.config import Config, save_config
 from sagan_tf.errors import UserError
 from sagan_tf.importers.state_dict import read_state_dict
 from sagan_tf.layers import SelfAttention, SpectralNormalization
-from sagan_tf.models import SAGAN, DCGANDiscriminator, DCGANGenerator
+from sagan_tf.models import DCGANDiscriminator, DCGANGenerator
 from sagan_tf.models.builders import build_sagan
+from sagan_tf.models.sagan import SAGAN
 from sagan_tf.training.checkpoints import Checkpoints
 
-# In every checkpoint and of no use here: `v` follows from `u` in each call, and
-# nothing counts batches.
+# Not needed here: each call computes `v` from `u`, and nothing counts batches.
 _UNUSED = (".weight_v", ".num_batches_tracked")
 
 
-def import_sagan64(workdir, generator=None, discriminator=None, config=None):
-    """Makes a run directory of a checkpoint; nothing is written if it does not fit.
+def import_sagan64(
+    workdir: str | Path,
+    generator: str | Path | None = None,
+    discriminator: str | Path | None = None,
+    config: Config | None = None,
+) -> int:
+    """Creates a run from a checkpoint; writes nothing if it does not fit.
 
-    Widths, latent length and image channels are read off the tensors. The moving
-    average, which the checkpoint does not have, starts as a copy of the generator;
-    neither does it have optimizers, which start anew, nor does a network whose file
-    is not given. The run is at the step that the files' names begin with (`N_G.pth`,
-    as the original names them), or at 0.
+    Widths, latent length and image channels are inferred from the tensors. The EMA
+    generator, which the checkpoint does not have, starts as a copy of the generator.
+    The optimizers, and a network whose file is not given, start anew. The run's step is
+    the number that the file names begin with (`N_G.pth`, as the original names them),
+    or 0.
 
     Args:
-        workdir: Folder of the run to make; it may not hold one.
+        workdir: Run directory to create.
         generator: Path of the generator's state dict, `.pth` or `.npz`, or None.
-        discriminator: The discriminator's, likewise; one of them must be given.
-        config: `Config` with the data and the training to go on with; by default
-            the original's, on CelebA. What the networks are is taken from the files.
+        discriminator: That of the discriminator. Either file alone is enough.
+        config: `Config` whose data and training settings a resumed run uses. The
+            default is the original's, on CelebA. Network settings come from the files.
 
     Returns:
         The step.
 
     Raises:
-        UserError: if the files are not there or not such a checkpoint, with the
-            names of all tensors that are missing, extra, of another shape or not
-            finite; or if the workdir holds a run.
+        UserError: if a file is missing or not such a checkpoint, with the names of all
+            tensors that are missing, extra, of another shape or not finite; or if the
+            run directory holds a run already.
     """
     if not (generator or discriminator):
         raise UserError("Give --generator=N_G.pth, --discriminator=N_D.pth or both")
     if (Path(workdir) / "config.json").exists():
-        raise UserError(f"{workdir} holds a run already: give another --workdir")
+        raise UserError(f"{workdir} already holds a run: give another --workdir")
     step = _step_of([path for path in (generator, discriminator) if path])
     states = _read_states(generator, discriminator)
 
@@ -78,17 +85,17 @@ def import_sagan64(workdir, generator=None, discriminator=None, config=None):
     return step
 
 
-def variables_by_name(network):
-    """A network's variables by the original's names for them.
+def variables_by_name(network: Any) -> dict[str, Any]:
+    """Returns a network's variables by their names in the original.
 
     Args:
-        network: Built `DCGANGenerator` or `DCGANDiscriminator`, spectrally
-            normalized.
+        network: Built `DCGANGenerator` or `DCGANDiscriminator` with spectral
+            normalization.
 
     Returns:
-        Dict of PyTorch parameter and buffer names to Keras variables.
+        Dict from PyTorch parameter and buffer names to Keras variables.
     """
-    variables = {}
+    variables: dict[str, Any] = {}
     block = attention = 0
     for layer in network.stack:
         if isinstance(layer, SpectralNormalization):
@@ -116,7 +123,7 @@ def variables_by_name(network):
     return variables
 
 
-def _step_of(paths):
+def _step_of(paths: Sequence[str | Path]) -> int:
     numbers = {
         int(match[1])
         for path in paths
@@ -124,15 +131,17 @@ def _step_of(paths):
     }
     if len(numbers) > 1:
         raise UserError(
-            f"{paths[0]} and {paths[1]} are of different steps, by their names: give a "
-            "pair of one step"
+            f"{paths[0]} and {paths[1]} are of different steps, judging by their "
+            "names: give a pair of one step"
         )
     return max(numbers, default=0)
 
 
-def _read_states(generator, discriminator):
-    """The state dicts of the files that are given, if they have the right names."""
-    # The names, and each tensor's number of axes, are the same at any width.
+def _read_states(
+    generator: str | Path | None, discriminator: str | Path | None
+) -> dict[str, dict[str, np.ndarray]]:
+    """Reads the state dicts and checks the names of their tensors."""
+    # Names and numbers of axes are the same at any width.
     narrow = SAGAN(
         DCGANGenerator(width=8, name="generator"),
         DCGANDiscriminator(width=8, name="discriminator"),
@@ -165,9 +174,12 @@ def _read_states(generator, discriminator):
     return states
 
 
-def _infer_sizes(generator=None, discriminator=None):
-    """The fields of `Config` that say how large the networks of the states are."""
-    sizes = {}
+def _infer_sizes(
+    generator: dict[str, np.ndarray] | None = None,
+    discriminator: dict[str, np.ndarray] | None = None,
+) -> dict[str, int]:
+    """Returns the fields of `Config` that hold the sizes of the networks."""
+    sizes: dict[str, int] = {}
     if generator:
         sizes["latent_dim"] = len(generator["l1.0.module.weight_bar"])
         sizes["width"], sizes["channels"] = generator["last.0.weight"].shape[:2]
@@ -183,8 +195,8 @@ def _infer_sizes(generator=None, discriminator=None):
     return sizes
 
 
-def _load(network, state, path):
-    """Assigns a state dict to the network, if all of it fits."""
+def _load(network: Any, state: dict[str, np.ndarray], path: str | Path) -> None:
+    """Assigns a state dict to a network, if all of it fits."""
     variables = variables_by_name(network)
     _refuse(
         path,
@@ -199,21 +211,21 @@ def _load(network, state, path):
     for name, variable in variables.items():
         tensor = state[name]
         if tensor.ndim == 4:
-            # From [out, in, height, width], or [in, out, height, width] where the
-            # convolution is transposed: Keras has both the other way round.
+            # PyTorch has [out, in, height, width], and [in, out, height, width] for
+            # transposed convolutions. Keras has both in reverse.
             tensor = tensor.transpose(2, 3, 1, 0)
         variable.assign(tensor.reshape(variable.shape))
 
 
-def _torch_shape(variable):
+def _torch_shape(variable: Any) -> list[int]:
     if len(variable.shape) == 4:
         height, width, *channels = variable.shape
         return [*reversed(channels), height, width]
     return list(variable.shape) or [1]
 
 
-def _refuse(path, network, **problems):
-    """Raises an error that lists the tensors, if there are any, by problem."""
+def _refuse(path: str | Path, network: Any, **problems: list[str]) -> None:
+    """Raises `UserError` if there are problems; lists their tensors."""
     lists = [
         f"{problem.replace('_', ' ')}: {', '.join(names)}"
         for problem, names in problems.items()

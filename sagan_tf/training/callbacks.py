@@ -73,7 +73,9 @@ class ProgressBar(StepCallback):
         self._bar = tqdm(**arguments)
 
     def on_step(self, step: int, logs: Mapping[str, float]) -> None:
-        steps_per_second = self._bar.format_dict["rate"] or 0.0
+        state = self._bar.format_dict
+        average = (step - state["initial"]) / max(state["elapsed"], 1e-9)
+        steps_per_second = state["rate"] or average
         self._bar.set_postfix_str(
             f"D {logs['discriminator_loss']:.3f}, G {logs['generator_loss']:.3f}, "
             f"{steps_per_second * self._config.batch_size:.0f} images/s",

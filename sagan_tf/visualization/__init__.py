@@ -1,4 +1,4 @@
-"""Pictures of what a model makes."""
+"""Pictures of what a model generates and attends to."""
 
 from sagan_tf.visualization.image_grid import (
     arrange_classes,

@@ -1,115 +1,147 @@
-"""Attention of a whole run: overlays of each block, and the page to explore."""
+"""The attention of a run: overlays of each attention layer, and a page to explore."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from absl import logging
 
+from sagan_tf.config import Config
+from sagan_tf.data import load_images
 from sagan_tf.data.preprocessing import scale
+from sagan_tf.data.sources import take_first
 from sagan_tf.errors import UserError
+from sagan_tf.types import Tensor
 from sagan_tf.visualization.attention import (
+    Point,
     choose_points,
     save_attention_sheet,
     trace_attention,
 )
-from sagan_tf.visualization.attention_page import write_attention_page
+from sagan_tf.visualization.attention_page import NamedMaps, write_attention_page
+
+if TYPE_CHECKING:
+    from sagan_tf.run import Run
 
 
 def write_attention(
-    run, folder, num_images=8, seed=0, labels=None, real=None, points=None
-):
-    """Writes where a run's networks look, for generated images and for real ones.
+    run: "Run",
+    folder: str | Path,
+    num_images: int = 8,
+    num_real: int = 8,
+    seed: int = 0,
+    labels: np.ndarray | None = None,
+    points: Sequence[Point] | None = None,
+) -> dict[str, float]:
+    """Writes the attention maps of both networks, for generated and for real images.
 
-    Each block has a picture, `generator_16x16.png`, `discriminator_8x8.png` and, for
-    real images, `discriminator_8x8_real.png`; `attention.html` has them all.
+    Each attention layer has a picture: `generator_16x16.png`, `discriminator_8x8.png`
+    and, for real images, `discriminator_8x8_real.png`. `attention.html` shows them all.
 
     Args:
         run: `Run`.
         folder: Folder to write.
-        num_images: Positive integer, how many generated images.
-        seed: Integer, of their latents.
-        labels: Integers, their classes; by default random ones where there are any.
-        real: Pair of real images, uint8 `[M, size, size, channels]`, and their labels,
-            or None.
-        points: List of `(x, y)` in pixels that look; by default some are chosen well
-            apart in each image.
+        num_images: Positive integer, the number of generated images.
+        num_real: Integer, the number of real images, 0 for none. If the run's data are
+            missing, a warning says so.
+        seed: Integer, the random seed of the latents.
+        labels: Integers `[num_images]`, the classes of the generated images. The
+            default is random classes.
+        points: Query points `(x, y)` in pixels. By default five are chosen in each
+            image.
 
     Returns:
-        A dict from each block's name to its effect: the norm of `gamma * o` over the
-        norm of `x`, as the mean over the generated images.
+        The effect of each attention layer by name: the norm of `gamma * o` divided by
+        the norm of `x`, averaged over the generated images.
 
     Raises:
-        UserError: if the networks have no attention, or a point is not in the image.
+        UserError: if the networks have no attention, or a point is outside the image.
     """
     _check_points(points or (), run.config.image_size)
-    model = run.model
-    if labels is None and model.num_classes:
-        labels = model.sample_labels(num_images, seed)
-    labels = None if labels is None else np.asarray(labels)
-    latents = model.sample_latents(num_images, seed)
-    images = model.render(latents, labels)
+    sampler, folder = run.sampler, Path(folder)
+    if labels is None and sampler.num_classes:
+        labels = sampler.labels(num_images, seed).numpy()
+    latents = sampler.latents(num_images, seed)
+    images = sampler.render(latents, labels)
 
-    blocks = _trace("Generator", run.generator, latents, labels)
-    blocks += _trace("Discriminator", run.discriminator, scale(images), labels)
-    if not blocks:
+    layers = _trace("Generator", run.generator, latents, labels)
+    layers += _trace("Discriminator", run.discriminator, scale(images), labels)
+    if not layers:
         raise UserError(
             f"The networks in {run.config.workdir} have no attention. Train with "
             "--generator_attention_resolutions or --discriminator_attention_resolutions"
         )
-    folder = Path(folder)
-    _save_sheets(blocks, images, points, folder, "generated")
-    sets = [(images, _caption("Generated", images, labels, run.config), blocks)]
+    _save_sheets(layers, images, points, folder, "generated")
+    sets = [(images, _caption("Generated", images, labels, run.config), layers)]
+    real = _load_real(run.config, num_real)
     if real is not None:
-        images, labels = real
-        real_blocks = _trace(
-            "Discriminator",
-            run.discriminator,
-            scale(images),
-            labels if model.num_classes else None,
-        )
-        _save_sheets(real_blocks, images, points, folder, "real")
-        captions = _caption("Real", images, labels, run.config)
-        if real_blocks:
-            sets.append((images, captions, real_blocks))
-    title = f"{Path(run.config.workdir).resolve().name}, step {run.step:,}"
+        images, classes = real
+        classes = classes if sampler.num_classes else None
+        real_layers = _trace("Discriminator", run.discriminator, scale(images), classes)
+        _save_sheets(real_layers, images, points, folder, "real")
+        if real_layers:
+            captions = _caption("Real", images, classes, run.config)
+            sets.append((images, captions, real_layers))
+    title = f"{Path(str(run.config.workdir)).resolve().name}, step {run.step:,}"
     write_attention_page(folder / "attention.html", title, sets)
-    return {name: float(maps.effect.mean()) for name, maps in blocks}
+    return {name: float(maps.effect.mean()) for name, maps in layers}
 
 
-def _trace(network_name, network, inputs, labels):
-    """The network's blocks of attention, `(name, AttentionMaps)` each."""
-    traced = trace_attention(network, inputs, labels)
+def _load_real(config: Config, num_real: int) -> tuple[np.ndarray, np.ndarray] | None:
+    if not num_real:
+        return None
+    try:
+        first = take_first(config, num_real)
+        return load_images(first, num_real, download=False)
+    except UserError as error:  # generated images do not need the run's data
+        logging.warning("Without real images: %s. Give --num_real=0", error)
+        return None
+
+
+def _trace(
+    network_name: str, network: Tensor, inputs: Tensor, labels: np.ndarray | None
+) -> list[NamedMaps]:
     return [
-        (f"{network_name} {maps.queries[0]}×{maps.queries[1]}", maps) for maps in traced
+        (f"{network_name} {maps.queries[0]}×{maps.queries[1]}", maps)
+        for maps in trace_attention(network, inputs, labels)
     ]
 
 
-def _save_sheets(blocks, images, points, folder, kind):
+def _save_sheets(
+    layers: Sequence[NamedMaps],
+    images: np.ndarray,
+    points: Sequence[Point] | None,
+    folder: Path,
+    kind: str,
+) -> None:
     suffix = "" if kind == "generated" else f"_{kind}"
-    points = [points or choose_points(image) for image in images]
-    for name, maps in blocks:
-        stem = name.lower().replace(" ", "_").replace("×", "x")
-        title = (
-            f"{name.replace('×', 'x')}, {kind} images: "
-            f"|gamma o| / |x| = {maps.effect.mean():.1%}"
-        )
+    points_of_images = [points or choose_points(image) for image in images]
+    for name, maps in layers:
+        name = name.replace("×", "x")
+        stem = name.lower().replace(" ", "_")
+        effect = maps.effect.mean()
+        title = f"{name}, {kind} images: |gamma o| / |x| = {effect:.1%}"
         path = folder / f"{stem}{suffix}.png"
-        save_attention_sheet(images, maps, points, path, title)
+        save_attention_sheet(images, maps, points_of_images, path, title)
 
 
-def _caption(kind, images, labels, config):
-    captions = []
-    for number in range(len(images)):
-        caption = f"{kind} {number + 1}"
-        if config.num_classes:
-            caption += f", {config.classes[labels[number]]}"
-        captions.append(caption)
-    return captions
+def _caption(
+    kind: str, images: np.ndarray, labels: np.ndarray | None, config: Config
+) -> list[str]:
+    captions = [f"{kind} {number + 1}" for number in range(len(images))]
+    if labels is None:
+        return captions
+    return [
+        f"{caption}, {config.classes[label]}"
+        for caption, label in zip(captions, labels, strict=True)
+    ]
 
 
-def _check_points(points, size):
+def _check_points(points: Sequence[Point], size: int) -> None:
     for x, y in points:
         if not (0 <= x < size and 0 <= y < size):
             raise UserError(
-                f"The point {x},{y} is not in the image, where x and y are from 0 to "
+                f"The point {x},{y} is outside the image: x and y are from 0 to "
                 f"{size - 1}"
             )

@@ -5,61 +5,73 @@ import gzip
 import html
 import io
 import json
+from collections.abc import Sequence
 from importlib import resources
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
-from PIL import Image
+
+from sagan_tf.visualization.attention import AttentionMaps
+from sagan_tf.visualization.image_grid import to_picture
+
+# An attention layer's name on the page, and its maps.
+NamedMaps: TypeAlias = tuple[str, AttentionMaps]
 
 
-def write_attention_page(path, title, sets):
-    """Writes a page on which one clicks a pixel and sees where it looks.
+def write_attention_page(
+    path: Path,
+    title: str,
+    sets: Sequence[tuple[np.ndarray, Sequence[str], Sequence[NamedMaps]]],
+) -> None:
+    """Writes a page where a click on a pixel shows what it attends to.
 
     Args:
-        path: File to write; its folder is made.
-        title: Text, what the images are of.
-        sets: List of `(images, captions, blocks)`: uint8 images
-            `[N, size, size, channels]`, a text each, and a list of `(name, maps)`, the
-            name of a block of attention and its `AttentionMaps` of these images.
-            Blocks of the same name in several sets are one.
+        path: File to write; its folder is created.
+        title: What the images are of.
+        sets: Triples of images, uint8 `[N, size, size, channels]`, a caption for each,
+            and the attention layers of these images. Layers of the same name in
+            several sets are one.
     """
-    shown, described = [], {}
-    for images, captions, blocks in sets:
-        for name, maps in blocks:
-            block = described.setdefault(
+    shown: list[dict[str, str]] = []
+    layers: dict[str, dict[str, Any]] = {}
+    for images, captions, named_maps in sets:
+        for name, maps in named_maps:
+            layer = layers.setdefault(
                 name,
                 {"name": name, "queries": maps.queries, "keys": maps.keys, "maps": {}},
             )
             for number in range(len(images)):
-                block["maps"][len(shown) + number] = {
+                layer["maps"][len(shown) + number] = {
                     "effect": float(f"{maps.effect[number]:.4g}"),
                     **_pack_scores(maps.scores[number]),
                 }
         shown += [
-            {"source": _png_address(image), "caption": caption}
+            {"source": _png_url(image), "caption": caption}
             for image, caption in zip(images, captions, strict=True)
         ]
     data = {
         "size": images.shape[1],
         "images": shown,
-        "blocks": list(described.values()),
+        "layers": list(layers.values()),
     }
     template = (
         resources.files(__package__).joinpath("attention.html").read_text("utf-8")
     )
-    # Within <script>, "</" would end it.
+    # Any "<" could end the script element, or change how the rest is parsed.
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    text = text.replace("</", "<\\/")
+    text = text.replace("<", "\\u003c")
     page = template.replace("{{title}}", html.escape(title)).replace("{{data}}", text)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
 
 
-def _pack_scores(scores):
-    """Each query's scores as bytes, 255 for its highest, and what that one is."""
+def _pack_scores(scores: np.ndarray) -> dict[str, Any]:
+    """Packs scores as bytes, 255 for the highest of each query, and these highest."""
     peaks = scores.max(axis=1)
-    # Attention normalized over its queries can leave one with nothing to look at.
+    # Attention normalized over its queries can give a query no score at all.
     rounded = np.uint8(np.round(255 * scores / np.where(peaks > 0, peaks, 1)[:, None]))
-    # Without the time of day, so that the same run gives the same file.
+    # Without a time stamp, so that the same run gives the same file.
     packed = gzip.compress(rounded.tobytes(), mtime=0)
     return {
         "peaks": [float(f"{peak:.6g}") for peak in peaks],
@@ -67,8 +79,7 @@ def _pack_scores(scores):
     }
 
 
-def _png_address(image):
+def _png_url(image: np.ndarray) -> str:
     buffer = io.BytesIO()
-    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-    picture.save(buffer, "PNG", optimize=True)
+    to_picture(image).save(buffer, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

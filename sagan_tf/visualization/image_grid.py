@@ -1,15 +1,16 @@
 import math
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 
-def make_image_grid(images, columns=None):
-    """Images side by side, in reading order, as one.
+def make_image_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
+    """Returns images side by side, in reading order, as one image.
 
     Args:
         images: uint8 array `[N, height, width, channels]`.
-        columns: Positive integer; by default the grid is as square as can be.
+        columns: Positive integer. By default the grid is as square as possible.
 
     Returns:
         uint8 array `[rows * height, columns * width, channels]`.
@@ -23,25 +24,26 @@ def make_image_grid(images, columns=None):
     return grid.reshape(rows * height, columns * width, channels)
 
 
-def save_image_grid(images, path, columns=None):
+def save_image_grid(images: np.ndarray, path: Path, columns: int | None = None) -> None:
     """Writes images side by side, in reading order, as one PNG or JPEG.
 
     Args:
         images: uint8 array `[N, height, width, channels]` with 1, 3 or 4 channels.
-        path: File to write; its folder is made.
-        columns: Positive integer; by default the grid is as square as can be.
+        path: File to write; its folder is created.
+        columns: Positive integer. By default the grid is as square as possible.
     """
-    grid = make_image_grid(images, columns)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(grid[..., 0] if grid.shape[-1] == 1 else grid).save(path)
+    to_picture(make_image_grid(images, columns)).save(path)
 
 
-def arrange_classes(num_images, num_classes):
-    """The labels of a grid with one class a row, the first classes if they are many.
+def arrange_classes(
+    num_images: int, num_classes: int
+) -> tuple[np.ndarray | None, int | None]:
+    """Arranges a grid with one row per class; with many classes, the first ones.
 
     Args:
-        num_images: Positive integer, how many images there should be at most.
-        num_classes: Integer, 0 for none.
+        num_images: Positive integer, the largest number of images.
+        num_classes: Integer, 0 without classes.
 
     Returns:
         Labels, int array of `rows * columns`, and the number of columns; None and None
@@ -53,3 +55,8 @@ def arrange_classes(num_images, num_classes):
     rows = min(num_classes, num_images, math.isqrt(num_images) + 2)
     columns = max(1, num_images // rows)
     return np.repeat(np.arange(rows), columns), columns
+
+
+def to_picture(image: np.ndarray) -> Image.Image:
+    """Converts uint8 `[height, width, channels]` to a `PIL.Image.Image`."""
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)

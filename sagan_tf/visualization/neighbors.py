@@ -1,33 +1,115 @@
+"""Samples with their nearest training images."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
 import numpy as np
 from sklearn.metrics.pairwise import euclidean_distances
 
+from sagan_tf.data import load_images
+from sagan_tf.errors import UserError
+from sagan_tf.visualization.image_grid import save_image_grid
+
+if TYPE_CHECKING:
+    from sagan_tf.run import Run
+
 _CHUNK = 2000
+_COMPARED = 100  # samples, and training images, that the medians are taken over
 
 
-def find_nearest(images, others, count, mirrored=False):
-    """For each image, the nearest others by the distance of their pixels.
+class NeighborDistances(NamedTuple):
+    """Median distances to the nearest training image.
+
+    Attributes:
+        path: The file that was written.
+        sample_distance: Float, that of samples: the root mean square difference of the
+            pixels, from 0 to 255.
+        real_distance: Float, that of training images to another one.
+    """
+
+    path: Path
+    sample_distance: float
+    real_distance: float
+
+
+def write_neighbors(
+    run: "Run",
+    output: str | Path,
+    num_images: int = 8,
+    neighbors: int = 7,
+    seed: int = 0,
+) -> NeighborDistances:
+    """Writes samples, each in a row with its nearest training images.
+
+    If the run flips images randomly, mirrored training images count too.
+
+    Args:
+        run: `Run`.
+        output: PNG file to write.
+        num_images: Positive integer, the number of samples.
+        neighbors: Positive integer, training images beside each sample.
+        seed: Integer, the random seed of the latents.
+
+    Raises:
+        UserError: if the output is not a PNG file, if the training images are missing,
+            or if there are too few of them.
+    """
+    path = Path(output)
+    if path.suffix != ".png":
+        raise UserError(f"--output takes FILE.png. Received: {output}")
+    real, _ = load_images(run.config)
+    if neighbors >= len(real):
+        raise UserError(
+            f"--neighbors={neighbors} must be below the number of training images, "
+            f"{len(real)}"
+        )
+    samples = run.generate(max(num_images, _COMPARED), seed)
+    flipped = run.config.horizontal_flip
+    indices, distances = find_nearest(samples, real, neighbors, flipped)
+    white = np.full_like(samples[:1], 255)
+    rows = [
+        np.concatenate([sample[None], white, real[own]])
+        for sample, own in zip(samples[:num_images], indices, strict=False)
+    ]
+    save_image_grid(np.concatenate(rows), path, columns=neighbors + 2)
+
+    compared = min(_COMPARED, len(real))
+    chosen = np.random.default_rng(0).choice(len(real), compared, replace=False)
+    # The nearest is the image itself.
+    _, real_distances = find_nearest(real[chosen], real, 2, flipped)
+    return NeighborDistances(
+        path,
+        float(np.median(distances[:, 0])),
+        float(np.median(real_distances[:, 1])),
+    )
+
+
+def find_nearest(
+    images: np.ndarray, others: np.ndarray, count: int, flipped: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the nearest others of each image by the distance of their pixels.
 
     Args:
         images: uint8 `[N, height, width, channels]`.
         others: uint8 `[M, height, width, channels]`.
         count: Positive integer, at most M.
-        mirrored: Boolean, whether an other is as near as its mirror image if that is
-            nearer.
+        flipped: Boolean, whether the distance to an other is the smaller one of the
+            distances to it and to its mirror image.
 
     Returns:
-        Places among the others, int `[N, count]`, the nearest first, and their
-        distances, float64 `[N, count]`: the root mean square difference of the pixels,
-        in grey levels from 0 to 255.
+        Indices of the others, int `[N, count]`, the nearest first, and their distances,
+        float64 `[N, count]`: the root mean square difference of the pixels, from 0 to
+        255.
     """
     distances = _measure(images, others)
-    if mirrored:
+    if flipped:
         distances = np.minimum(distances, _measure(images[:, :, ::-1], others))
-    places = np.argsort(distances, axis=1, kind="stable")[:, :count]
-    nearest = np.take_along_axis(distances, places, axis=1)
-    return places, nearest / np.sqrt(images[0].size)
+    indices = np.argsort(distances, axis=1, kind="stable")[:, :count]
+    nearest = np.take_along_axis(distances, indices, axis=1)
+    return indices, nearest / np.sqrt(images[0].size)
 
 
-def _measure(images, others):
+def _measure(images: np.ndarray, others: np.ndarray) -> np.ndarray:
     flat = _flatten(images)
     return np.concatenate(
         [
@@ -38,5 +120,5 @@ def _measure(images, others):
     )
 
 
-def _flatten(images):
+def _flatten(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1).astype(np.float64)

@@ -1,6 +1,6 @@
 import pytest
-
 from sagan_tf.commands._run import parse_labels
+
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
 

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+from sagan_tf.evaluation.statistics import Gaussian
 
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
@@ -19,7 +20,6 @@ from sagan_tf.evaluation import (
 from sagan_tf.evaluation.extractors import Extractor
 from sagan_tf.evaluation.image_sets import ImageSet
 from sagan_tf.evaluation.metrics import frechet_distance, kernel_distance
-from sagan_tf.evaluation.statistics import Gaussian
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.models.sagan import to_uint8
 

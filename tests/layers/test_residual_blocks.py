@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from sagan_tf.layers.residual_blocks import ReflectionConv2D
 
 from sagan_tf.layers import DiscriminatorBlock, GeneratorBlock
-from sagan_tf.layers.residual_blocks import ReflectionConv2D
 
 LABELS = np.array([1, 0], np.int32)
 

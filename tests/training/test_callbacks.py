@@ -4,12 +4,12 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
+from sagan_tf.evaluation.statistics import Gaussian
 
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation.extractors import Extractor
 from sagan_tf.evaluation.metrics import frechet_distance
-from sagan_tf.evaluation.statistics import Gaussian
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.training import callbacks
 from sagan_tf.training.callbacks import CollapseGuard, MetricsLog, NonFiniteGuard

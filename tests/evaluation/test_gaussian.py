@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from sagan_tf.evaluation.statistics import RunningGaussian
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from prdc import compute_prdc
+from sagan_tf.evaluation.statistics import Gaussian, RunningGaussian
 from scipy import linalg
 
 from sagan_tf.evaluation.metrics import (
@@ -12,7 +13,6 @@ from sagan_tf.evaluation.metrics import (
     kernel_distance,
     precision_recall,
 )
-from sagan_tf.evaluation.statistics import Gaussian, RunningGaussian
 
 
 def make_features(seed, count=300, dimensions=8, shift=0.0):

@@ -3,9 +3,9 @@ import importlib.util
 import numpy as np
 import pytest
 from PIL import Image
+from sagan_tf.visualization.film import save_film
 
 from sagan_tf.errors import UserError
-from sagan_tf.visualization.film import save_film
 
 FRAMES = [np.full((40, 30, 3), 60 * i, np.uint8) for i in range(4)]
 

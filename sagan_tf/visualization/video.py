@@ -1,0 +1,120 @@
+"""Videos: GIF and MP4 files, and the training video of a run."""
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from sagan_tf.errors import UserError
+from sagan_tf.visualization.image_grid import to_picture
+from sagan_tf.visualization.paths import unused_path
+
+VIDEO_SUFFIXES = (".gif", ".mp4")
+_LEAST_SIDE = 256  # pixels
+
+
+class TrainingVideo(NamedTuple):
+    """What was written.
+
+    Attributes:
+        path: The file.
+        num_grids: Integer, the number of grids in it.
+        first_step: Integer.
+        last_step: Integer.
+    """
+
+    path: Path
+    num_grids: int
+    first_step: int
+    last_step: int
+
+
+def write_training_video(
+    workdir: str | Path,
+    output: str | Path | None = None,
+    frames_per_second: float = 6.0,
+) -> TrainingVideo:
+    """Makes a video of the grids of fixed latents that training wrote.
+
+    Args:
+        workdir: Run directory.
+        output: `FILE.gif` or `FILE.mp4`. The default is an unused name like
+            `training.gif` in the run directory.
+        frames_per_second: Positive number. The last grid stays for a second.
+
+    Raises:
+        UserError: if there are fewer than two grids, or the output cannot be written.
+    """
+    samples = Path(workdir) / "samples"
+    path = Path(output or unused_path(Path(workdir) / "training.gif"))
+    if path.suffix not in VIDEO_SUFFIXES:
+        raise UserError(f"--output takes FILE.gif or FILE.mp4. Received: {output}")
+    grids = {int(p.stem): p for p in samples.glob("*.png") if p.stem.isdecimal()}
+    if len(grids) < 2:
+        raise UserError(
+            f"A video needs two grids or more in {samples}. It has {len(grids)}. Train "
+            "longer, or with a lower --sample_interval"
+        )
+    steps, frames = sorted(grids), []
+    for step in steps:
+        with Image.open(grids[step]) as picture:
+            frame = np.asarray(picture)
+        frames.append(frame[..., None] if frame.ndim == 2 else frame)
+    frames += [frames[-1]] * round(frames_per_second)
+    save_video(frames, path, frames_per_second)
+    return TrainingVideo(path, len(steps), steps[0], steps[-1])
+
+
+def save_video(
+    frames: Sequence[np.ndarray], path: Path, frames_per_second: float = 12.0
+) -> None:
+    """Writes images one after the other as a GIF that loops, or as an MP4.
+
+    Small images are enlarged by an integer factor, to at least 256 pixels per side.
+
+    Args:
+        frames: uint8 arrays `[height, width, channels]`, all of one shape.
+        path: `FILE.gif`, or `FILE.mp4`, which needs imageio.
+        frames_per_second: Positive number.
+
+    Raises:
+        UserError: if imageio is missing for an MP4.
+    """
+    height, width, _ = frames[0].shape
+    zoom = -(-_LEAST_SIDE // min(height, width))
+    frames = [frame.repeat(zoom, 0).repeat(zoom, 1) for frame in frames]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".mp4":
+        return _save_mp4(frames, path, frames_per_second)
+    first, *others = map(to_picture, frames)
+    first.save(
+        path,
+        save_all=True,
+        append_images=others,
+        duration=round(1000 / frames_per_second),
+        loop=0,
+    )
+
+
+def _save_mp4(
+    frames: Sequence[np.ndarray], path: Path, frames_per_second: float
+) -> None:
+    if not importlib.util.find_spec("imageio_ffmpeg"):
+        raise UserError(
+            "An MP4 needs imageio: pip install -r requirements-video.txt, or give "
+            "FILE.gif"
+        )
+    import imageio.v3
+
+    frames = [np.broadcast_to(f[..., :3], (*f.shape[:2], 3)) for f in frames]
+    # H.264 needs even sides, and few players support anything but yuv420p.
+    imageio.v3.imwrite(
+        path,
+        np.stack([f[: f.shape[0] // 2 * 2, : f.shape[1] // 2 * 2] for f in frames]),
+        fps=frames_per_second,
+        codec="libx264",
+        macro_block_size=2,
+    )
