@@ -136,7 +136,7 @@ def serialize(loss: AdversarialLoss) -> Any:
     `keras.saving.register_keras_serializable` or given as `custom_objects`.
     """
     for name, known in LOSSES.items():
-        if loss is known:
+        if loss == known:
             return name
     serialize_function = keras.saving.serialize_keras_object
     return {

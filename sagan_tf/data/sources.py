@@ -191,11 +191,10 @@ class TFDS(Source):
             raise UserError(f"TensorFlow Datasets has no set named {name!r}") from None
         except ValueError as error:  # a known data set, but not this config of it
             raise UserError(f"{name}: {str(error).splitlines()[0]:.200}") from None
-        if not isinstance(self._features().get("image"), tfds.features.Image):
+        if not isinstance(self._feature("image"), tfds.features.Image):
             raise UserError(f"The TensorFlow Datasets set {name!r} has no single image")
 
     def pictures(self) -> tuple[int, Iterator[Picture]]:
-        self._prepare()
         wanted = {"image", "label"} if self._has_label() else {"image"}
         # The other features (CelebA has 45) would cost more to read than the image.
         skip = {"image": self._tfds.decode.SkipDecoding()}
@@ -219,7 +218,7 @@ class TFDS(Source):
         # numbers are used.
         if self._has_label() and self.download:
             self._prepare()
-        return tuple(self._features()["label"].names) if self._has_label() else ()
+        return tuple(self._feature("label").names) if self._has_label() else ()
 
     def fingerprint(self) -> Any:
         self._prepare()
@@ -232,7 +231,7 @@ class TFDS(Source):
         return {name: split.num_examples for name, split in splits.items()}
 
     def attributes(self) -> np.ndarray | None:
-        if "attributes" not in self._features():
+        if self._feature("attributes") is None:
             return None
         batches = self._read(self._tfds.decode.PartialDecoding({"attributes": True}))
         rows = [
@@ -243,12 +242,12 @@ class TFDS(Source):
         ]
         return np.concatenate(rows, axis=1).T.astype(np.int32)
 
-    def _features(self) -> Any:
-        return self._builder.info.features
+    def _feature(self, name: str) -> Any:
+        features = self._builder.info.features
+        return features[name] if name in features else None
 
     def _has_label(self) -> bool:
-        label = self._features().get("label")
-        return isinstance(label, self._tfds.features.ClassLabel)
+        return isinstance(self._feature("label"), self._tfds.features.ClassLabel)
 
     def _num_examples(self) -> int:
         try:
@@ -260,6 +259,8 @@ class TFDS(Source):
             ) from None
 
     def _read(self, decoding: Any) -> Any:
+        self._prepare()
+        self._num_examples()  # refuses an unknown split
         examples = self._builder.as_dataset(
             split=self.split, shuffle_files=False, decoders=decoding
         )

@@ -6,9 +6,8 @@ import pytest
 from PIL import Image
 
 from sagan_tf.config import Config
-from sagan_tf.data import make_dataset
+from sagan_tf.data import load_images, make_dataset
 from sagan_tf.data.pipeline import shuffled_indices
-from sagan_tf.data.sources import load_images
 from sagan_tf.errors import UserError
 
 CONFIG = Config(image_size=32, channels=1, batch_size=100, discriminator_steps=2)
@@ -18,13 +17,13 @@ def take(dataset, count):
     return np.stack(list(itertools.islice(dataset.as_numpy_iterator(), count)))
 
 
-def test_batches_are_scaled_float32_of_one_step():
+def test_a_batch_is_scaled_float32_of_one_step():
     batch = take(make_dataset(CONFIG), 1)[0]
     assert batch.shape == (200, 32, 32, 1) and batch.dtype == np.float32
     assert (batch.min(), batch.max()) == (-1.0, 1.0)
 
 
-def test_can_begin_at_any_step():
+def test_the_stream_can_start_at_any_step():
     # 1,797 digits, 200 a step: these steps are in the first three epochs.
     stream = take(make_dataset(CONFIG), 25)
     for start in (1, 8, 9, 20):
@@ -32,7 +31,7 @@ def test_can_begin_at_any_step():
         np.testing.assert_array_equal(later, stream[start : start + 4])
 
 
-def test_every_epoch_is_another_order_of_all_images():
+def test_every_epoch_is_another_permutation():
     epochs = take(shuffled_indices(50, seed=3), 150).reshape(3, 50)
     for epoch in epochs:
         np.testing.assert_array_equal(np.sort(epoch), np.arange(50))
@@ -70,7 +69,7 @@ def test_images_come_with_their_own_labels():
     assert len(set(classes)) == 10
 
 
-def test_labels_that_the_run_does_not_have_are_refused():
+def test_labels_beyond_the_classes_are_refused():
     config = dataclasses.replace(CONDITIONAL, classes=tuple("01234567"))
     with pytest.raises(UserError, match="labels up to 9, .* only 8 classes"):
         make_dataset(config)
@@ -91,10 +90,10 @@ def test_images_without_a_class_are_refused(tmp_path):
         make_dataset(config)
 
 
-def test_every_other_image_is_mirrored_at_random():
+def test_images_are_flipped_randomly():
     config = dataclasses.replace(CONFIG, horizontal_flip=True)
     plain, flipped = take(make_dataset(CONFIG), 4), take(make_dataset(config), 4)
-    mirrored = np.array(
+    is_flipped = np.array(
         [
             np.array_equal(image, other[:, ::-1]) and not np.array_equal(image, other)
             for image, other in zip(
@@ -104,8 +103,8 @@ def test_every_other_image_is_mirrored_at_random():
             )
         ]
     ).reshape(4, 200)
-    assert 0.4 < mirrored.mean() < 0.6
-    assert (mirrored[0] != mirrored[1]).any()
-    # A function of (seed, step), so that a run that goes on sees the same.
+    assert 0.4 < is_flipped.mean() < 0.6
+    assert (is_flipped[0] != is_flipped[1]).any()
+    # A function of (seed, step), so that a resumed run sees the same.
     later = take(make_dataset(config, start_step=2), 2)
     np.testing.assert_array_equal(later, flipped[2:])

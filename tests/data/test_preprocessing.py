@@ -21,12 +21,12 @@ def through_file(picture, format, **options):
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
-def test_every_format_gives_about_the_same(format):
+def test_every_file_format_is_read(format):
     picture = through_file(Image.fromarray(gradient(96, 64)), format)
     expected = gradient(96, 64)[:, 16:80]  # the central square
     actual = prepare_image(picture, 64, 3)
     assert actual.shape == (64, 64, 3) and actual.dtype == np.uint8
-    # A GIF has 256 colours.
+    # A GIF has 256 colors.
     assert np.abs(actual.astype(int) - expected).mean() < (12 if format == "GIF" else 3)
 
 
@@ -53,7 +53,7 @@ def test_every_mode_keeps_black_and_white(mode, channels):
         assert (actual[..., 3] == 255).all()
 
 
-def test_what_is_transparent_is_white_on_paper_and_kept_with_four_channels():
+def test_transparent_pixels_become_white_and_are_kept_with_four_channels():
     values = np.zeros((32, 32, 4), np.uint8)
     values[:16] = (255, 0, 0, 255)
     picture = Image.fromarray(values)
@@ -64,9 +64,9 @@ def test_what_is_transparent_is_white_on_paper_and_kept_with_four_channels():
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_photograph_is_set_upright(orientation):
+def test_exif_orientation_is_applied(orientation):
     upright = Image.fromarray(gradient(64, 64))
-    # How a camera held that way would have stored it.
+    # A camera held that way would store this.
     stored = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
@@ -87,7 +87,7 @@ def test_a_turned_photograph_is_set_upright(orientation):
 
 @pytest.mark.parametrize(("width", "height"), [(200, 100), (100, 200), (33, 57)])
 def test_aspect_ratio_is_kept(width, height):
-    # A disc in the middle stays as wide as it is high.
+    # A central disc must stay as wide as it is high.
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     radius = min(width, height) / 4
     disc = np.hypot(x - width / 2 + 0.5, y - height / 2 + 0.5) < radius
@@ -100,12 +100,12 @@ def test_aspect_ratio_is_kept(width, height):
 
 def test_shrinking_is_antialiased():
     stripes = np.zeros((512, 512), np.uint8)
-    stripes[:, ::2] = 255  # finer than the result can show
+    stripes[:, ::2] = 255  # too fine for the result to show
     actual = prepare_image(Image.fromarray(stripes), 32, 1)
     np.testing.assert_allclose(actual, 127.5, atol=4)
 
 
-def test_crop_takes_the_middle():
+def test_the_crop_is_central():
     values = gradient(178, 218)  # CelebA's size
     actual = prepare_image(Image.fromarray(values), 160, 3, crop_size=160)
     np.testing.assert_array_equal(actual, values[29:189, 9:169])

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
@@ -28,7 +29,7 @@ def images(count=7, channels=1):
 
 
 class FakeInception(tf.Module):
-    """Takes and gives what TF-GAN's Inception does; its features are mean colours."""
+    """Has the inputs and outputs of TF-GAN's Inception; features are mean colors."""
 
     @tf.function(input_signature=[tf.TensorSpec([None, 299, 299, 3])])
     def __call__(self, images):
@@ -43,25 +44,25 @@ def inception(tmp_path):
     return path
 
 
-def test_the_classifier_is_trained_once_and_tells_classes(monkeypatch, own_cache):
-    monkeypatch.setattr(classifier, "_STEPS", 120)
+def test_the_classifier_is_trained_once_and_learns_classes(monkeypatch, own_cache):
+    monkeypatch.setattr(classifier, "_MAX_STEPS", 60)
     extractor = load_extractor("classifier", CONFIG)
     features, probabilities = extractor(images())
     assert features.shape == (7, classifier.FEATURES) and features.dtype == np.float64
     assert probabilities.shape == (7, 10)
     np.testing.assert_allclose(probabilities.sum(1), 1)
     assert "classifier of digits train at 32 px, " in extractor.name
-    right = float(extractor.name.split(", ")[1].split("%")[0])
-    assert 70 < right <= 100
+    accuracy = float(extractor.name.split("held-out accuracy ")[1].split("%")[0])
+    assert 70 < accuracy <= 100
 
-    monkeypatch.setattr(classifier, "_train", None)  # may not be called again
+    monkeypatch.setattr(classifier, "_train", None)  # must not be called again
     again = load_extractor("classifier", CONFIG)
     assert again.digest == extractor.digest
     np.testing.assert_array_equal(again(images())[0], features)
 
 
-def test_the_classifier_leaves_the_runs_randomness_alone(monkeypatch):
-    monkeypatch.setattr(classifier, "_STEPS", 1)
+def test_the_classifier_does_not_touch_the_runs_random_seed(monkeypatch):
+    monkeypatch.setattr(classifier, "_MAX_STEPS", 1)
     keras.utils.set_random_seed(3)
     expected = keras.random.normal((3,))
     keras.utils.set_random_seed(3)
@@ -69,51 +70,65 @@ def test_the_classifier_leaves_the_runs_randomness_alone(monkeypatch):
     np.testing.assert_array_equal(keras.random.normal((3,)), expected)
 
 
-def test_the_classifier_does_not_learn_by_heart(monkeypatch):
+def test_the_classifier_does_not_memorize(monkeypatch):
     random = np.random.default_rng(0)
-    # By chance alone: what is learned of them is of no use for others.
+    # Random labels: whatever is learned of them does not generalize.
     noise = random.integers(0, 256, (300, 32, 32, 1), np.uint8)
     labels = random.integers(0, 10, 300)
     monkeypatch.setattr(classifier, "load_images", lambda *_: (noise, labels))
-    monkeypatch.setattr(classifier, "_CHECK", 5)
+    monkeypatch.setattr(classifier, "_VALIDATION_INTERVAL", 5)
     monkeypatch.setattr(classifier, "_PATIENCE", 20)
     monkeypatch.setattr(classifier, "_HELD_OUT", 0.5)  # more than one batch
-    looks, look = [], classifier._look
+    validations, validate = [], classifier._validate
     learned, train_on_batch = [], keras.Model.train_on_batch
+    held_out = {}
 
-    def spy(learner, images, labels, places):
-        looks.append(look(learner, images, labels, places))
-        held_out[:] = places
-        return looks[-1]
+    def spy(learner, images, labels):
+        validations.append(validate(learner, images, labels))
+        held_out.update(images=images, labels=labels)
+        return validations[-1]
 
     def learn(model, images, labels):
         learned.append(images)
         return train_on_batch(model, images, labels)
 
-    held_out = []
-    monkeypatch.setattr(classifier, "_look", spy)
+    monkeypatch.setattr(classifier, "_validate", spy)
     monkeypatch.setattr(keras.Model, "train_on_batch", learn)
     network, card = classifier._train(CONFIG)
-    losses = [loss for loss, _ in looks]
+    losses = [loss for loss, _ in validations]
     best = int(np.argmin(losses))
     assert len(losses) == best + 1 + 20 // 5 < 40
-    # It is as it was at the best look, at images that it has never learned.
-    assert len(held_out) == 150
-    logits = network(classifier.scale(noise[held_out]))[1]
+    # The weights are those of the best validation, on images it was not trained on.
+    scaled = classifier.scale(held_out["images"])
+    logits = network(scaled)[1]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    own_loss = float(loss(labels[held_out], logits))
+    own_loss = float(loss(held_out["labels"], logits))
     assert own_loss == pytest.approx(losses[best], rel=1e-4)
     assert own_loss != pytest.approx(losses[-1], rel=1e-3)
-    right = (np.argmax(logits, axis=1) == labels[held_out]).mean()
-    assert card == {"accuracy": pytest.approx(right), "classes": True}
+    accuracy = (np.argmax(logits, axis=1) == held_out["labels"]).mean()
+    assert card == {"accuracy": pytest.approx(accuracy), "classes": True}
     seen = {np.asarray(image).tobytes() for image in np.concatenate(learned)}
-    held = {image.numpy().tobytes() for image in classifier.scale(noise[held_out])}
+    held = {image.numpy().tobytes() for image in scaled}
     assert len(held) == 150 and not held & seen
 
 
-def test_a_set_without_labels_is_a_clear_line(tmp_path):
-    from PIL import Image
+def test_the_classifier_learns_attributes_where_there_are_no_labels(monkeypatch):
+    array = images(200)
+    bright = array[:, :16].mean(axis=(1, 2, 3)) > array[:, 16:].mean(axis=(1, 2, 3))
+    attributes = np.stack([bright, ~bright, bright], axis=1).astype(np.int32)
+    monkeypatch.setattr(
+        classifier, "load_images", lambda *_: (array, np.full(200, -1, np.int32))
+    )
+    monkeypatch.setattr(classifier, "load_attributes", lambda *_: attributes)
+    monkeypatch.setattr(classifier, "_MAX_STEPS", 2)
+    network, accuracy, has_classes = classifier.load_classifier(CONFIG)
+    assert not has_classes and 0 <= accuracy <= 1
+    _, logits = network(classifier.scale(array[:3]))
+    assert logits.shape == (3, 3)
+    assert load_extractor("classifier", CONFIG)(array[:3])[1] is None
 
+
+def test_a_set_without_labels_is_an_error(tmp_path):
     for number, image in enumerate(images()):
         Image.fromarray(image[..., 0]).save(tmp_path / f"{number}.png")
     config = Config(dataset="folder", data_dir=str(tmp_path), image_size=32, channels=1)
@@ -121,14 +136,14 @@ def test_a_set_without_labels_is_a_clear_line(tmp_path):
         load_extractor("classifier", config)
 
 
-def test_a_classifier_that_learns_nothing_is_a_clear_line(monkeypatch):
-    monkeypatch.setattr(classifier, "_STEPS", 1)
-    monkeypatch.setattr(classifier, "_look", lambda *_: (np.nan, 0.1))
-    with pytest.raises(UserError, match="learns nothing"):
+def test_a_classifier_with_nan_loss_is_an_error(monkeypatch):
+    monkeypatch.setattr(classifier, "_MAX_STEPS", 1)
+    monkeypatch.setattr(classifier, "_validate", lambda *_: (np.nan, 0.1))
+    with pytest.raises(UserError, match="could not be trained"):
         load_extractor("classifier", CONFIG)
 
 
-def test_a_classifier_is_known_by_its_weights(monkeypatch, tmp_path):
+def test_the_digest_of_a_classifier_is_that_of_its_weights(monkeypatch, tmp_path):
     network = classifier._build(CONFIG, 2)
     monkeypatch.setattr(
         classifier, "_train", lambda _: (network, {"accuracy": 0.5, "classes": True})
@@ -141,17 +156,15 @@ def test_a_classifier_is_known_by_its_weights(monkeypatch, tmp_path):
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_a_set_of_one_class_is_a_clear_line(monkeypatch):
+def test_a_set_of_one_class_is_an_error(monkeypatch):
     monkeypatch.setattr(
         classifier, "load_images", lambda *_: (images(), np.zeros(7, np.int32))
     )
-    with pytest.raises(UserError, match="digits has one class"):
+    with pytest.raises(UserError, match="digits has only one class"):
         load_extractor("classifier", CONFIG)
 
 
 def test_each_data_set_has_its_own_classifier(monkeypatch, tmp_path):
-    from PIL import Image
-
     trained = []
 
     def train(config):
@@ -180,7 +193,7 @@ def test_features_do_not_depend_on_the_batch(inception):
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
-def test_inceptions_images_are_enlarged_bilinearly(tmp_path):
+def test_inception_gets_images_resized_bilinearly(tmp_path):
     class Pixel(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([None, 299, 299, 3])])
         def __call__(self, images):
@@ -189,24 +202,24 @@ def test_inceptions_images_are_enlarged_bilinearly(tmp_path):
     tf.saved_model.save(Pixel(), str(tmp_path / "pixel"))
     extractor = load_extractor(f"inception:{tmp_path / 'pixel'}", CONFIG)
     features, _ = extractor(images())
-    # Pixel (100, 150) lies between pixels of 32, which are 299 / 32 apart.
-    y, x = ((place + 0.5) * 32 / 299 - 0.5 for place in (100, 150))
+    # Pixel (100, 150) of 299 lies between four pixels of 32.
+    y, x = ((index + 0.5) * 32 / 299 - 0.5 for index in (100, 150))
     top, left = int(y), int(x)
     corners = images()[:, top : top + 2, left : left + 2, 0] / 127.5 - 1
     weights = np.outer([1 - y + top, y - top], [1 - x + left, x - left])
     expected = (corners * weights).sum(axis=(1, 2))
-    assert np.abs(weights).max() < 0.7  # none of them alone
+    assert np.abs(weights).max() < 0.7  # the pixel is near no corner
     np.testing.assert_allclose(features[:, 0], expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_inception_takes_any_images(inception, channels):
+def test_inception_takes_any_number_of_channels(inception, channels):
     extractor = load_extractor(f"inception:{inception}", CONFIG)
     features, probabilities = extractor(images(channels=channels))
-    colours = images(channels=channels)[..., :3].mean(axis=(1, 2)) / 127.5 - 1
-    colours = np.broadcast_to(colours, (7, 3))
-    # Pixels at the border weigh a little more once enlarged.
-    np.testing.assert_allclose(features, colours, atol=0.01)
+    colors = images(channels=channels)[..., :3].mean(axis=(1, 2)) / 127.5 - 1
+    colors = np.broadcast_to(colors, (7, 3))
+    # Resizing gives the pixels at the border a little more weight.
+    np.testing.assert_allclose(features, colors, atol=0.01)
     assert probabilities.shape == (7, 3)
     assert "299" in extractor.resizer
 
@@ -241,16 +254,16 @@ def test_inception_is_downloaded_once_and_checked(inception, tmp_path, own_cache
 
     (model,) = (own_cache / "inception").rglob("saved_model.pb")
     model.write_bytes(model.read_bytes() + b" ")
-    with pytest.raises(UserError, match="checksum has changed"):
+    with pytest.raises(UserError, match="has changed since it was downloaded"):
         load_extractor(name, CONFIG)
 
 
-def test_no_network_is_a_clear_line():
+def test_a_failed_download_is_an_error():
     with pytest.raises(UserError, match="could not be downloaded.*extractor: class"):
         load_extractor("inception:http://127.0.0.1:9/none", CONFIG)
 
 
-def test_any_keras_model_gives_features(tmp_path):
+def test_a_keras_model_is_an_extractor(tmp_path):
     inputs = keras.Input((32, 32, 1))
     maps = keras.layers.Conv2D(5, 3)(inputs)
     model = keras.Model(inputs, maps)
@@ -269,19 +282,19 @@ def test_any_keras_model_gives_features(tmp_path):
     np.testing.assert_allclose(exported(images())[0], expected, atol=1e-5)
 
 
-def test_an_extractor_that_is_not_there_or_not_one_is_a_clear_line(tmp_path):
+def test_missing_and_wrong_extractors_are_errors(tmp_path):
     with pytest.raises(UserError, match="There is no extractor 'classifer'"):
         load_extractor("classifer", CONFIG)
     with pytest.raises(UserError, match="There is no Inception SavedModel at"):
         load_extractor(f"inception:{tmp_path / 'none'}", CONFIG)
     (tmp_path / "text.keras").write_text("text")
-    with pytest.raises(UserError, match="is no Keras model"):
+    with pytest.raises(UserError, match="is not a Keras model"):
         load_extractor(str(tmp_path / "text.keras"), CONFIG)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="is no SavedModel"):
+    with pytest.raises(UserError, match="is not a SavedModel"):
         load_extractor(str(tmp_path / "empty"), CONFIG)
     keras.Sequential([keras.Input((64, 64, 3)), keras.layers.Flatten()]).save(
         tmp_path / "large.keras"
     )
-    with pytest.raises(UserError, match=r"does not take images \[batch, 32, 32, 1\]"):
+    with pytest.raises(UserError, match=r"the run's images, \[batch, 32, 32, 1\]"):
         load_extractor(str(tmp_path / "large.keras"), CONFIG)

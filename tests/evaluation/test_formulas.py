@@ -1,18 +1,18 @@
-"""Against the definitions, written out anew, and against the prdc package."""
+"""The formulas against their definitions, written out again, and the prdc package."""
 
 import numpy as np
 import pytest
 from prdc import compute_prdc
-from sagan_tf.evaluation.statistics import Gaussian, RunningGaussian
 from scipy import linalg
 
-from sagan_tf.evaluation.metrics import (
+from sagan_tf.evaluation.formulas import (
     density_coverage,
     frechet_distance,
     inception_score,
     kernel_distance,
     precision_recall,
 )
+from sagan_tf.evaluation.gaussian import Gaussian, RunningGaussian
 
 
 def make_features(seed, count=300, dimensions=8, shift=0.0):
@@ -30,7 +30,7 @@ def gaussian(features):
 REAL, FAKE = make_features(0), make_features(2, count=250, shift=0.7) * 1.2
 
 
-def test_frechet_distance_is_its_formula():
+def test_frechet_distance_equals_its_definition():
     covariances = [np.cov(x, rowvar=False) for x in (REAL, FAKE)]
     root = linalg.sqrtm(covariances[0] @ covariances[1]).real
     expected = ((REAL.mean(0) - FAKE.mean(0)) ** 2).sum() + np.trace(
@@ -41,21 +41,21 @@ def test_frechet_distance_is_its_formula():
 
 
 def test_frechet_distance_by_hand():
-    # Of one dimension: (m1 - m2)^2 + (s1 - s2)^2.
+    # In one dimension: (m1 - m2)^2 + (s1 - s2)^2.
     one = Gaussian(9, np.array([1.0]), np.array([[4.0]]))
     other = Gaussian(9, np.array([3.0]), np.array([[25.0]]))
     assert frechet_distance(one, other) == pytest.approx(4 + 9, rel=1e-12)
 
 
-def test_frechet_distance_of_a_set_to_itself_is_nothing():
+def test_frechet_distance_of_a_set_to_itself_is_zero():
     scale = np.trace(gaussian(REAL).covariance)
     assert abs(frechet_distance(gaussian(REAL), gaussian(REAL))) < 1e-9 * scale
-    # Features that never fire, as ReLUs have them: the covariance is singular.
+    # ReLU features that are always 0 make the covariance singular.
     idle = np.concatenate([REAL, np.zeros((len(REAL), 3))], axis=1)
     assert abs(frechet_distance(gaussian(idle), gaussian(idle))) < 1e-9 * scale
 
 
-def test_figures_grow_with_noise():
+def test_scores_get_worse_with_noise():
     noise = np.random.default_rng(3).normal(size=REAL.shape)
     distances, kernels, precisions = [], [], []
     for strength in (0.1, 1.0, 3.0, 10.0):
@@ -64,13 +64,13 @@ def test_figures_grow_with_noise():
         kernels.append(kernel_distance(REAL, noisy, subsets=1, subset_size=300)[0])
         precisions.append(precision_recall(REAL, noisy)[0])
     assert distances == sorted(distances) and distances[0] < 0.1 * distances[-1]
-    # The first is of noise too weak to be told from chance.
+    # The first noise is too weak to differ from chance.
     assert kernels[1:] == sorted(kernels[1:])
     assert precisions == sorted(precisions, reverse=True)
     assert precisions[0] > 0.95 and precisions[-1] < 0.1
 
 
-def test_kernel_distance_is_its_formula():
+def test_kernel_distance_equals_its_definition():
     def kernel(x, y):
         return (sum(a * b for a, b in zip(x, y, strict=True)) / len(x) + 1) ** 3
 
@@ -84,11 +84,11 @@ def test_kernel_distance_is_its_formula():
     )
     mean, deviation = kernel_distance(real, fake, subsets=3, subset_size=n)
     assert mean == pytest.approx(expected, rel=1e-9)
-    # Every subset was the whole set.
+    # Every subset is the whole set.
     assert deviation == pytest.approx(0, abs=1e-9 * abs(expected))
 
 
-def test_kernel_distance_of_subsets_is_near_that_of_the_whole():
+def test_kernel_distance_of_subsets_approximates_that_of_the_sets():
     whole, _ = kernel_distance(REAL, FAKE, subsets=1, subset_size=250)
     mean, deviation = kernel_distance(REAL, FAKE, subsets=200, subset_size=60, seed=5)
     assert deviation > 0
@@ -98,7 +98,7 @@ def test_kernel_distance_of_subsets_is_near_that_of_the_whole():
 
 
 @pytest.mark.parametrize("neighbors", [1, 3, 5])
-def test_precision_recall_density_coverage_are_those_of_prdc(neighbors):
+def test_precision_recall_density_coverage_equal_prdc(neighbors):
     expected = compute_prdc(REAL, FAKE, nearest_k=neighbors)
     precision, recall = precision_recall(REAL, FAKE, neighbors)
     density, coverage = density_coverage(REAL, FAKE, neighbors)
@@ -110,9 +110,9 @@ def test_precision_recall_density_coverage_are_those_of_prdc(neighbors):
         assert actual[name] == pytest.approx(value, rel=1e-6), name
 
 
-def test_points_on_the_rim_of_a_ball_are_outside_as_in_prdc():
+def test_points_on_the_edge_of_a_ball_are_outside_as_in_prdc():
     random = np.random.default_rng(0)
-    # Distances of many a grid's points are equal, and exact.
+    # Many distances of grid points are equal, and exact.
     real, fake = (random.integers(0, 4, (n, 4)).astype(float) for n in (200, 150))
     expected = compute_prdc(real, fake, nearest_k=5)
     precision, recall = precision_recall(real, fake, 5)
@@ -127,18 +127,18 @@ def test_points_on_the_rim_of_a_ball_are_outside_as_in_prdc():
 
 
 def test_float32_features_give_the_same_neighbors():
-    half = precision_recall(np.float32(REAL), np.float32(FAKE))
-    assert half == pytest.approx(precision_recall(REAL, FAKE), abs=0.01)
+    single = precision_recall(np.float32(REAL), np.float32(FAKE))
+    assert single == pytest.approx(precision_recall(REAL, FAKE), abs=0.01)
 
 
 def test_inception_score_by_hand():
-    # Sure and evenly spread over k classes: k. The same for every image: 1.
+    # k for confident predictions spread evenly over k classes; 1 for equal ones.
     assert inception_score(np.eye(4), splits=1)[0] == pytest.approx(4, rel=1e-12)
     same = np.tile([0.2, 0.8], (10, 1))
     assert inception_score(same, splits=2) == pytest.approx((1, 0), abs=1e-12)
 
 
-def test_inception_score_is_its_formula():
+def test_inception_score_equals_its_definition():
     logits = np.random.default_rng(0).normal(size=(60, 5))
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     scores = []

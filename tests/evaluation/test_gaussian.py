@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
-from sagan_tf.evaluation.statistics import RunningGaussian
+
+from sagan_tf.evaluation.gaussian import RunningGaussian
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 100, 1000])
-def test_any_batch_size_gives_the_moments_of_the_whole(batch_size):
+def test_the_batch_size_does_not_change_the_moments(batch_size):
     # A mean far from 0: sums of squares would lose half their digits.
     features = np.random.default_rng(0).normal(1e4, 1e-2, (1000, 5))
     running = RunningGaussian()
@@ -18,7 +19,7 @@ def test_any_batch_size_gives_the_moments_of_the_whole(batch_size):
     )
 
 
-def test_float32_features_are_summed_in_float64():
+def test_sums_are_in_float64():
     features = np.full((100_000, 2), 0.1, np.float32)
     running = RunningGaussian()
     running.update(features)

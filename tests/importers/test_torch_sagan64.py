@@ -19,7 +19,7 @@ from sagan_tf import (
     SpectralNormalization,
     UserError,
     load_run,
-    run,
+    train,
 )
 from sagan_tf.importers import import_sagan64
 from sagan_tf.importers.torch_sagan64 import variables_by_name
@@ -276,7 +276,7 @@ def test_exports_and_goes_on(files, golden, tmp_path):
     before = load_run(workdir)
     assert before.step == 300
 
-    run(before.config)  # exports what it ends with
+    train(before.config)  # exports what it ends with
     after = load_run(workdir)
     assert after.step == 302
     for network in ("generator", "discriminator"):
@@ -292,7 +292,7 @@ def test_exports_and_goes_on(files, golden, tmp_path):
     # A run that trains no further exports the checkpoint itself.
     still = tmp_path / "still"
     import_sagan64(still, **files, config=dataclasses.replace(preset, steps=300))
-    run(load_run(still).config)
+    train(load_run(still).config)
     model = tf.saved_model.load(str(still / "export" / "saved_model"))
     images = model.signatures["serving_default"](tf.constant(golden["eval/z"]))
     np.testing.assert_allclose(images["images"], golden["eval/image"], atol=1e-6)

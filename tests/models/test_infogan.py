@@ -4,32 +4,14 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf import SAGAN
-from sagan_tf.models.infogan import (
-    ConvolvedSelfAttention,
-    InfoGANDiscriminator,
-    InfoGANGenerator,
-)
+from sagan_tf.models.infogan import InfoGANDiscriminator, InfoGANGenerator
+from tests.contract import count, randomize
 
-
-def count_parameters(model):
-    return sum(np.prod(w.shape, dtype=int) for w in model.trainable_variables)
-
-
-def randomize(network):
-    """Weights at which nothing is zero, one or equal to its neighbour."""
-    random = np.random.default_rng(2)
-    for variable in network.variables:
-        values = random.uniform(0.5, 1.5, variable.shape)  # variances, gammas
-        if variable.name in ("kernel", "bias", "beta", "moving_mean"):
-            values = random.normal(0, 0.2, variable.shape)
-        variable.assign(values)
-
-
-# The original's layers, in NumPy from their definitions.
+# The original's layers in NumPy, from their definitions.
 
 
 def convolve(x, layer):
-    """A 4x4 convolution, zero-padded so that `stride` divides the size."""
+    """A 4x4 convolution with "same" padding."""
     kernel, bias = (np.float64(w) for w in layer.get_weights())
     stride = layer.strides[0]
     before, after = (1, 1) if stride == 2 else (1, 2)
@@ -44,14 +26,14 @@ def convolve(x, layer):
 
 
 def convolve_transposed(x, layer):
-    """What the gradient of a 4x4 stride 2 convolution does: every pixel paints 4x4."""
+    """A 4x4 transposed convolution with stride 2: each pixel adds to 4x4 others."""
     kernel, bias = (np.float64(w) for w in layer.get_weights())
     size = x.shape[1]
     out = np.zeros((len(x), 2 * size + 2, 2 * size + 2, kernel.shape[2]))
     for i in range(size):
         for j in range(size):
-            painted = np.einsum("bc,hwdc->bhwd", x[:, i, j], kernel)
-            out[:, 2 * i : 2 * i + 4, 2 * j : 2 * j + 4] += painted
+            added = np.einsum("bc,hwdc->bhwd", x[:, i, j], kernel)
+            out[:, 2 * i : 2 * i + 4, 2 * j : 2 * j + 4] += added
     return out[:, 1:-1, 1:-1] + bias
 
 
@@ -118,11 +100,11 @@ def test_discriminator_equals_numpy():
     np.testing.assert_allclose(scores["attention_7x7"], weights, atol=1e-5)
 
 
-def test_parameters_are_those_of_the_tables():
+def test_parameters_are_those_of_the_original():
     attention = 2 * (16 * 128 * 16 + 16 + 32) + 16 * 128 * 128 + 128 + 256 + 1
     generator = InfoGANGenerator()
     generator.build((None, 62))
-    assert count_parameters(generator) == (
+    assert count(generator.trainable_variables) == (
         (62 * 1024 + 1024 + 2 * 1024)
         + (1024 * 6272 + 6272 + 2 * 6272)
         + attention
@@ -131,7 +113,7 @@ def test_parameters_are_those_of_the_tables():
     )
     discriminator = InfoGANDiscriminator()
     discriminator.build((None, 28, 28, 1))
-    assert count_parameters(discriminator) == (
+    assert count(discriminator.trainable_variables) == (
         (16 * 64 + 64)
         + (16 * 64 * 128 + 128 + 2 * 128)
         + attention
@@ -140,18 +122,18 @@ def test_parameters_are_those_of_the_tables():
     )
 
 
-def test_starts_as_the_original_does():
+def test_initial_weights_are_those_of_the_original():
     generator, discriminator = InfoGANGenerator(), InfoGANDiscriminator()
     generator.build((None, 62))
     discriminator.build((None, 28, 28, 1))
     for variable in generator.variables + discriminator.variables:
         if variable.name == "kernel":
-            # Cut off at two deviations, a normal keeps 0.88 of its deviation.
+            # Truncation at two standard deviations leaves 0.88 of the deviation.
             convolution = len(variable.shape) == 4 and "transpose" not in variable.path
-            cut_off = convolution and "to_image" not in variable.path
-            deviation = 0.0176 if cut_off else 0.02
+            truncated = convolution and "to_image" not in variable.path
+            deviation = 0.0176 if truncated else 0.02
             assert np.std(variable) == pytest.approx(deviation, rel=0.1), variable.path
-            assert (np.abs(variable).max() <= 0.04) == cut_off, variable.path
+            assert (np.abs(variable).max() <= 0.04) == truncated, variable.path
         else:
             one = variable.name in ("moving_variance",) or (
                 variable.name == "gamma" and variable.shape != ()
@@ -159,7 +141,7 @@ def test_starts_as_the_original_does():
             assert np.all(variable == float(one)), variable.path
 
 
-def test_a_generator_update_leaves_the_discriminators_statistics_alone():
+def test_a_generator_update_does_not_change_the_discriminators_statistics():
     model = SAGAN(
         InfoGANGenerator(width=4, image_size=8),
         InfoGANDiscriminator(width=4, image_size=8),
@@ -167,59 +149,15 @@ def test_a_generator_update_leaves_the_discriminators_statistics_alone():
     )
     model.compile(keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3))
     before = [variable.numpy() for variable in model.discriminator.variables]
-    model._train_generator(4)
+    images = tf.zeros([4, 8, 8, 1])
+    model._train_generator(images)
     for value, variable in zip(before, model.discriminator.variables, strict=True):
         np.testing.assert_array_equal(variable, value, err_msg=variable.path)
-    model._train_discriminator(tf.zeros([4, 8, 8, 1]), update=0)
-    moved = {
+    model._train_discriminator(images, update=0)
+    changed = {
         variable.path
         for value, variable in zip(before, model.discriminator.variables, strict=True)
         if (value != variable.numpy()).any()
     }
     statistics = {v.path for v in model.discriminator.non_trainable_variables}
-    assert len(statistics) == 10 and statistics <= moved
-
-
-def test_an_image_depends_on_its_latent_alone():
-    generator = InfoGANGenerator(width=4)
-    latents = np.random.default_rng(1).uniform(-1, 1, (4, 62)).astype("float32")
-    generator(latents, training=True)
-    for together, alone in zip(generator(latents), latents, strict=True):
-        np.testing.assert_allclose(together, generator(alone[None])[0], atol=1e-6)
-
-
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-def test_saves_and_loads(policy, tmp_path):
-    settings = {"width": 4, "image_size": 16, "channels": 3, "dtype": policy}
-    model = SAGAN(InfoGANGenerator(**settings), InfoGANDiscriminator(**settings))
-    randomize(model.ema_generator)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded.generate(3), model.generate(3))
-    images = model.ema_generator(np.ones((2, 62), "float32"))
-    assert images.dtype == "float32" and images.shape == (2, 16, 16, 3)
-
-
-def test_attention_goes_through_its_config():
-    layer = ConvolvedSelfAttention(key_reduction=4, use_bias=False)
-    same = ConvolvedSelfAttention.from_config(layer.get_config())
-    layer.build((None, 5, 6, 8))
-    same.build((None, 5, 6, 8))
-    assert [w.shape for w in same.weights] == [w.shape for w in layer.weights]
-    assert layer.query.layers[0].kernel.shape == (4, 4, 8, 2)
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"image_size": 30},
-        {"channels": 2},
-        {"width": 2},
-        {"attention_resolutions": (14,)},
-    ],
-)
-def test_refuses_what_it_cannot_have(arguments):
-    name, value = arguments.popitem()
-    for network in (InfoGANGenerator, InfoGANDiscriminator):
-        with pytest.raises(ValueError, match=name):
-            network(**{name: value})
+    assert len(statistics) == 10 and statistics <= changed

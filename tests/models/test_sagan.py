@@ -9,8 +9,9 @@ from sagan_tf import (
     DCGANGenerator,
     SpectralNormalization,
 )
+from sagan_tf.losses import AdversarialLoss
 from sagan_tf.models import ResNetDiscriminator, ResNetGenerator
-from sagan_tf.models.sagan import to_uint8
+from sagan_tf.sampling import Sampler
 
 POLICIES = ["float32", "mixed_bfloat16", "mixed_float16"]
 
@@ -33,12 +34,17 @@ def real_images(steps=1, batch_size=4):
     return np.random.default_rng(5).uniform(-1, 1, (steps, batch_size, 32, 32, 1))
 
 
+def samples(model):
+    return Sampler(model.ema_generator).generate(3)
+
+
 def train(model, batches):
     dataset = tf.data.Dataset.from_tensor_slices(batches.astype("float32"))
     model.fit(dataset, steps_per_epoch=len(batches), verbose=0, shuffle=False)
 
 
 def values(network):
+    """Returns the values of all variables by number and path."""
     return {f"{i} {w.path}": w.numpy() for i, w in enumerate(network.variables)}
 
 
@@ -47,31 +53,34 @@ def changed(before, network):
     return {name for name in before if (before[name] != after[name]).any()}
 
 
-def moving(network_values):
-    """What an update moves: all but the keys' bias, which is the same to all keys and
-    so nothing to their softmax."""
+def trained(network_values):
+    """Returns the names of all variables that an update changes.
+
+    The keys' bias adds the same to all logits of a query and has no gradient.
+    """
     return {name for name in network_values if not name.endswith("/key/bias")}
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("policy", POLICIES)
-def test_each_update_changes_one_network_alone(policy, jit_compile):
-    # Under the hinge loss D's last bias has no gradient while all are in the margin.
+def test_each_update_changes_one_network_only(policy, jit_compile):
+    # Under the hinge loss the last bias of the discriminator has no gradient while all
+    # logits are within the margins.
     model = make(policy, loss="lsgan")
     for network in (model.generator, model.discriminator):
-        # At 0 the rest of the block would have no gradient.
+        # At 0 the rest of the layer would have no gradient.
         network.get_layer("attention_8x8").gamma.assign(0.5)
     discriminator, generator = values(model.discriminator), values(model.generator)
-    tf.function(model._train_generator, jit_compile=jit_compile)(4)
+    real = tf.constant(real_images()[0], "float32")
+    tf.function(model._train_generator, jit_compile=jit_compile)(real)
     assert changed(discriminator, model.discriminator) == set()
-    assert changed(generator, model.generator) >= moving(generator)
+    assert changed(generator, model.generator) >= trained(generator)
 
     generator = values(model.generator)
-    real = tf.constant(real_images()[0], "float32")
     update = tf.function(model._train_discriminator, jit_compile=jit_compile)
     update(real, update=0)
-    assert changed(discriminator, model.discriminator) >= moving(discriminator)
-    # The fakes are made in training mode: batch statistics and u move, no more.
+    assert changed(discriminator, model.discriminator) >= trained(discriminator)
+    # Generated in training mode: batch statistics and u change, and nothing else.
     state = {name for name in generator if "/moving_" in name or "/u" in name}
     assert changed(generator, model.generator) == state
 
@@ -79,8 +88,7 @@ def test_each_update_changes_one_network_alone(policy, jit_compile):
 def test_losses_are_those_of_the_networks_before_the_update():
     model = make(optimizer=lambda: keras.optimizers.SGD(0.0))
     real = real_images()[0].astype("float32")
-    # Nothing is learned at rate 0, and one power iteration in each pass is all that
-    # makes the step differ from this.
+    # At learning rate 0 only the power iterations change anything: let them converge.
     for _ in range(200):
         model.generator(np.zeros((1, 128), "float32"), training=True)
         model.discriminator(real, training=True)
@@ -101,7 +109,7 @@ def test_losses_are_those_of_the_networks_before_the_update():
         np.testing.assert_allclose(actual[name], value, atol=1e-5, err_msg=name)
 
 
-def test_average_is_that_of_its_definition():
+def test_ema_equals_its_definition():
     model = make(ema_decay=0.3)
     names = [w.path for w in model.ema_generator.variables]
     assert any("moving_variance" in name for name in names)
@@ -110,8 +118,8 @@ def test_average_is_that_of_its_definition():
         train(model, real_images())
         decay = min(0.3, (1 + step) / (10 + step))  # 0.1, 0.18, 0.25, 0.3
         expected = [
-            decay * average + (1 - decay) * w.numpy()
-            for average, w in zip(expected, model.generator.variables, strict=True)
+            decay * ema + (1 - decay) * w.numpy()
+            for ema, w in zip(expected, model.generator.variables, strict=True)
         ]
     for value, variable in zip(expected, model.ema_generator.variables, strict=True):
         np.testing.assert_allclose(variable, value, atol=1e-6, err_msg=variable.path)
@@ -135,14 +143,15 @@ def test_latents_are_a_function_of_seed_step_and_update():
     np.testing.assert_allclose(together.std(axis=1), 1, atol=0.03)
 
 
-def test_uniform_latents_fill_their_interval():
+def test_uniform_latents():
     settings = {"image_size": 32, "width": 8, "attention_resolutions": ()}
     model = SAGAN(
         DCGANGenerator(**settings),
         DCGANDiscriminator(**settings),
         latent_distribution="uniform",
     )
-    for latents in (model._draw_latents(64, 0), model.sample_latents(64)):
+    sampler = Sampler(model.generator, "uniform")
+    for latents in (model._draw_latents(64, 0), sampler.latents(64)):
         assert -1 <= np.min(latents) < -0.99 and 0.99 < np.max(latents) < 1
         assert np.mean(latents) == pytest.approx(0, abs=0.03)
         assert np.var(latents) == pytest.approx(1 / 3, abs=0.01)
@@ -184,7 +193,7 @@ def test_trains_with_every_loss(loss):
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_goes_on_from_a_keras_file_as_if_never_stopped(policy, tmp_path):
+def test_resumes_exactly_from_a_keras_file(policy, tmp_path):
     keras.utils.set_random_seed(0)
     tf.config.experimental.enable_op_determinism()
     batches = real_images(4)
@@ -205,45 +214,15 @@ def test_goes_on_from_a_keras_file_as_if_never_stopped(policy, tmp_path):
         assert len(one.variables) == len(other.variables)
         for expected, actual in zip(one.variables, other.variables, strict=True):
             np.testing.assert_array_equal(actual, expected, err_msg=expected.path)
-    np.testing.assert_array_equal(loaded.generate(3), model.generate(3))
-
-
-def test_generate_gives_the_same_image_for_a_seed_and_a_place():
-    model = make()
-    train(model, real_images())
-    images = model.generate(7, seed=5, batch_size=3)
-    assert images.shape == (7, 32, 32, 1) and images.dtype == np.uint8
-    np.testing.assert_array_equal(model.generate(2, seed=5, batch_size=3), images[:2])
-    assert (model.generate(2, seed=6) != images[:2]).mean() > 0.1
-    # The averaged generator's, in evaluation mode.
-    latents = model.sample_latents(7, seed=5)
-    expected = to_uint8(model.ema_generator(latents, training=False)).numpy()
-    assert np.abs(expected.astype(int) - images).max() <= 1
-
-
-def test_truncation_brings_images_together():
-    model = make()
-    train(model, real_images())
-    spread = [
-        model.generate(32, truncation=t).std(axis=0).mean() for t in (1.0, 0.5, 0.0)
-    ]
-    assert spread[0] > spread[1] > spread[2] == 0
-    np.testing.assert_array_equal(
-        model.sample_latents(3, 1, 0.5), 0.5 * model.sample_latents(3, 1)
-    )
-
-
-def test_uint8_is_rounded_and_clipped():
-    values = tf.constant([-2.0, -1.0, -0.999, 0.0, 1.0, 2.0])
-    np.testing.assert_array_equal(to_uint8(values), [0, 0, 0, 128, 255, 255])
-    every = np.arange(256)
-    np.testing.assert_array_equal(to_uint8(every / 127.5 - 1.0), every)
+    np.testing.assert_array_equal(samples(loaded), samples(model))
 
 
 def test_replicas_share_the_batch(two_devices, monkeypatch):
-    """With one batch of reals and of latents, twice, two devices do what one does."""
+    """Two devices with the same half batch each compute what one device does."""
     monkeypatch.setattr(
-        SAGAN, "_draw_latents", lambda self, n, update: self.sample_latents(2, update)
+        SAGAN,
+        "_draw_latents",
+        lambda self, n, update: Sampler(self.generator).latents(2, update),
     )
     half = real_images(2, batch_size=2)
 
@@ -332,37 +311,23 @@ def test_real_images_keep_their_labels_and_fakes_share_theirs(monkeypatch):
     assert drawn[0] != drawn[1] or drawn[1] != drawn[2]
 
 
-def test_labels_are_uniform_and_a_function_of_seed_and_place():
+def test_labels_are_uniform_and_a_function_of_seed_and_index():
     model = make_conditional()
     _, labels = model._draw_inputs(3000, 0)
     counts = np.bincount(labels, minlength=3)
     assert len(counts) == 3 and counts.min() > 900
-    many = model.sample_labels(300, seed=1)
-    np.testing.assert_array_equal(model.sample_labels(7, seed=1), many[:7])
+    sampler = Sampler(model.generator)
+    many = sampler.labels(300, seed=1)
+    np.testing.assert_array_equal(sampler.labels(7, seed=1), many[:7])
     assert np.bincount(many, minlength=3).min() > 70
-    assert (model.sample_labels(300, seed=2).numpy() != many.numpy()).any()
+    assert (sampler.labels(300, seed=2).numpy() != many.numpy()).any()
 
 
-def test_generate_gives_the_classes_asked_for():
-    model = make_conditional()
-    train_conditional(model, 3)
-    latents = model.sample_latents(3, seed=5)
-    labels = np.array([2, 0, 1], np.int32)
-    expected = to_uint8(model.ema_generator(latents, labels)).numpy().astype(int)
-    actual = model.generate(3, seed=5, labels=labels)
-    assert np.abs(expected - actual).max() <= 1
-    np.testing.assert_array_equal(
-        model.generate(3, seed=5),
-        model.generate(3, 5, labels=model.sample_labels(3, 5)),
-    )
-    np.testing.assert_array_equal(
-        model.generate(2, labels=1), model.generate(2, labels=[1, 1])
-    )
+def test_rows_of_tables_are_trained_by_summed_gradients():
+    """The gradient of a row is the sum over the images of a batch that read it.
 
-
-def test_rows_of_tables_are_learned_by_their_whole_gradients():
-    """A row that several images of a batch read has the sum of theirs: after a first
-    step Adam's v is the square of its m, but for the betas."""
+    After one step Adam's v is then the square of its m, up to the betas.
+    """
     model = make_conditional()
     train_conditional(model, batch_size=8)
     for optimizer, network in (
@@ -397,23 +362,7 @@ def test_data_must_have_labels_if_and_only_if_there_are_classes():
             model.fit(data, verbose=0, shuffle=False)
 
 
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        ([0, 3], "from 0 to 2. Received: 3"),
-        ([-1, 0], "-1"),
-        ([0, 1, 1], "3 labels"),
-        ([0.0, 1.7], "must be integers. Received: float64"),
-    ],
-)
-def test_refuses_labels_it_does_not_have(labels, message):
-    with pytest.raises(ValueError, match=message):
-        make_conditional().generate(2, labels=labels)
-
-
-def test_refuses_labels_without_classes():
-    with pytest.raises(ValueError, match="no classes"):
-        make().generate(2, labels=[0, 1])
+def test_networks_must_have_the_same_classes():
     conditional = make_conditional()
     with pytest.raises(ValueError, match="3 and 0 classes"):
         SAGAN(
@@ -422,14 +371,14 @@ def test_refuses_labels_without_classes():
         )
 
 
-def test_conditional_goes_through_a_keras_file(tmp_path):
+def test_a_conditional_model_resumes_from_a_keras_file(tmp_path):
     model = make_conditional(
         gradient_penalty="r1", gradient_penalty_interval=4, augmentation=("color",)
     )
     train_conditional(model)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded.generate(3), model.generate(3))
+    np.testing.assert_array_equal(samples(loaded), samples(model))
     for each in (model, loaded):
         train_conditional(each)
     for expected, actual in zip(model.variables, loaded.variables, strict=True):
@@ -437,7 +386,7 @@ def test_conditional_goes_through_a_keras_file(tmp_path):
             np.testing.assert_array_equal(actual, expected, err_msg=expected.path)
 
 
-# Gradient accumulation, penalties, augmentation, the average's start.
+# Gradient accumulation, penalties, augmentation, start of the EMA, losses.
 
 
 class PlainGenerator(keras.Model):
@@ -463,7 +412,7 @@ class PlainGenerator(keras.Model):
 
 @pytest.mark.parametrize("run_eagerly", [True, False])
 def test_accumulated_gradients_are_those_of_the_whole_batch(run_eagerly):
-    """4 parts of 16 and one batch of 64, spectral normalization included."""
+    """4 micro-batches of 16 and one batch of 64, with spectral normalization."""
     models = []
     for accumulation_steps in (1, 4):
         keras.utils.set_random_seed(1)
@@ -482,13 +431,14 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(run_eagerly):
         train(model, real_images(2, batch_size=128))
         models.append(model)
     assert sum(variable.name == "u" for variable in models[0].variables) > 4
-    for whole, part in zip(models[0].variables, models[1].variables, strict=True):
+    for whole, accumulated in zip(
+        models[0].variables, models[1].variables, strict=True
+    ):
         if "seed" not in whole.path:
             np.testing.assert_allclose(
-                part, whole, rtol=1e-5, atol=2e-6, err_msg=whole.path
+                accumulated, whole, rtol=1e-5, atol=2e-6, err_msg=whole.path
             )
-    moved = changed(start, models[1])
-    assert len(moved) > 20
+    assert len(changed(start, models[1])) > 20
     for metric in ("discriminator_loss", "generator_loss", "real_logits"):
         assert float(getattr(models[1], metric).result()) == pytest.approx(
             float(getattr(models[0], metric).result()), rel=1e-5
@@ -496,7 +446,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(run_eagerly):
 
 
 def test_the_penalty_is_a_term_of_the_same_update():
-    """At rate 0 the reported loss is the adversarial one plus weight times penalty."""
+    """At learning rate 0 the loss is the adversarial one plus weight times penalty."""
     losses = {}
     for interval in (None, 1, 2):
         keras.utils.set_random_seed(1)
@@ -519,25 +469,25 @@ def test_the_penalty_is_a_term_of_the_same_update():
     plain, every, lazy = (np.array(losses[key]) for key in (None, 1, 2))
     penalty = every - plain
     assert (penalty > 1e-4).all()
-    # Every second step, twice.
+    # Every second step, scaled by 2.
     assert lazy[0] - plain[0] == pytest.approx(2 * penalty[0], rel=1e-3)
     assert lazy[1] == pytest.approx(plain[1], abs=1e-6)
 
 
 @pytest.mark.parametrize("weight", [1.0, 30.0])
-def test_the_discriminator_goes_down_the_gradient_of_loss_and_penalty(weight):
-    """One step of plain gradient descent, against a gradient taken here."""
+def test_the_discriminators_gradient_is_that_of_loss_and_penalty(weight):
+    """One step of gradient descent against a gradient computed here."""
     arguments = {"loss": "wgan", "optimizer": lambda: keras.optimizers.SGD(1e-3)}
     model = make(gradient_penalty="r1", gradient_penalty_weight=weight, **arguments)
     discriminator = model.discriminator
     real = tf.constant(real_images()[0], "float32")
-    for _ in range(200):  # until another power iteration changes nothing
+    for _ in range(200):  # until the power iteration has converged
         model.generator(np.zeros((1, 128), "float32"), training=True)
         discriminator(real, training=True)
     fake = model.generator(model._draw_latents(4, 0), training=True)
     before = [variable.numpy() for variable in discriminator.trainable_variables]
 
-    def discriminate(images):  # as the training pass does, without what it notes
+    def discriminate(images):  # in training mode, without state updates
         with keras.StatelessScope():
             return discriminator(images, training=True)
 
@@ -555,13 +505,13 @@ def test_the_discriminator_goes_down_the_gradient_of_loss_and_penalty(weight):
     ):
         step = (start - variable.numpy()) / 1e-3
         scale = np.abs(gradient).max()
-        # What is left is the rounding of the kernels that were subtracted.
+        # The difference of two float32 kernels is rounded.
         np.testing.assert_allclose(
             step, gradient, atol=0.01 * scale + 1e-3, err_msg=variable.path
         )
 
 
-def test_the_penalty_moves_no_state():
+def test_the_penalty_changes_no_state():
     plain, penalized = (
         make(optimizer=lambda: keras.optimizers.SGD(0.0), **arguments)
         for arguments in ({}, {"gradient_penalty": "gp"})
@@ -610,54 +560,71 @@ def test_the_discriminator_sees_augmented_images_only(monkeypatch):
     assert (blanks[0] != blanks[1]).any() and (blanks[1] != blanks[2]).any()
 
 
-def test_the_average_begins_where_it_is_told():
+def test_ema_start_step():
     model = make(ema_decay=0.5, ema_start_step=2)
     for step in range(4):
         before = values(model.ema_generator)
         train(model, real_images())
-        keep = 0.0 if step < 2 else 0.5
-        for (name, old), average, own in zip(
+        decay = 0.0 if step < 2 else 0.5
+        for (name, old), ema, own in zip(
             before.items(),
             values(model.ema_generator).values(),
             values(model.generator).values(),
             strict=True,
         ):
-            expected = keep * old + (1 - keep) * own
-            np.testing.assert_allclose(average, expected, atol=1e-6, err_msg=name)
+            expected = decay * old + (1 - decay) * own
+            np.testing.assert_allclose(ema, expected, atol=1e-6, err_msg=name)
 
 
-def test_standing_statistics_are_those_of_many_batches():
-    model = make()
-    train(model, real_images(3))
-    others = {
-        name: value
-        for name, value in values(model.ema_generator).items()
-        if "moving" not in name
-    }
-    layer = model.ema_generator.stack[2]
-    assert isinstance(layer, keras.layers.BatchNormalization)
-    model.take_standing_statistics(4, batch_size=8)
-    maps = [
-        model.ema_generator.stack[1](model.ema_generator.stack[0](latents)).numpy()
-        for latents in tf.split(model.sample_latents(32), 4)
-    ]
-    mean = np.mean([m.mean(axis=(0, 1, 2)) for m in maps], axis=0)
-    variance = np.mean([m.var(axis=(0, 1, 2)) for m in maps], axis=0)
-    np.testing.assert_allclose(layer.moving_mean, mean, atol=1e-5)
-    np.testing.assert_allclose(layer.moving_variance, variance, atol=1e-5)
-    assert layer.momentum == 0.9
-    for name, value in values(model.ema_generator).items():
-        if "moving" not in name:
-            np.testing.assert_array_equal(value, others[name], err_msg=name)
+@keras.saving.register_keras_serializable(package="tests")
+def relativistic_discriminator_loss(real_logits, fake_logits):
+    return keras.ops.mean(keras.ops.softplus(fake_logits - real_logits))
 
 
-def test_truncated_latents_stay_within_two():
-    settings = {"image_size": 32, "width": 8, "attention_resolutions": ()}
-    model = SAGAN(
-        DCGANGenerator(**settings),
-        DCGANDiscriminator(**settings),
-        latent_distribution="truncated",
+@keras.saving.register_keras_serializable(package="tests")
+def relativistic_generator_loss(real_logits, fake_logits):
+    return keras.ops.mean(keras.ops.softplus(real_logits - fake_logits))
+
+
+RELATIVISTIC = AdversarialLoss(
+    relativistic_discriminator_loss,
+    relativistic_generator_loss,
+    generator_uses_real_logits=True,
+)
+
+
+@pytest.mark.parametrize("accumulation_steps", [1, 2])
+def test_a_loss_can_use_real_and_fake_logits_in_both_updates(accumulation_steps):
+    model = make(
+        optimizer=lambda: keras.optimizers.SGD(0.0),
+        loss=RELATIVISTIC,
+        accumulation_steps=accumulation_steps,
     )
-    latents = model.sample_latents(64)
-    assert 1.9 < np.abs(latents).max() <= 2
-    assert np.std(latents) == pytest.approx(0.88, abs=0.02)
+    real = real_images()[0].astype("float32")
+    for _ in range(200):
+        model.generator(np.zeros((1, 128), "float32"), training=True)
+        model.discriminator(real, training=True)
+    size = 4 // accumulation_steps
+    real_logits = model.discriminator(real).numpy()
+    fake_logits = np.concatenate(
+        [
+            model.discriminator(model.generator(part, training=True)).numpy()
+            for part in np.split(model._draw_latents(4, 1).numpy(), 4 // size)
+        ]
+    )
+    expected = np.log1p(np.exp(real_logits - fake_logits)).mean()
+    before = values(model.discriminator)
+    model._train_generator(tf.constant(real))
+    assert float(model.generator_loss.result()) == pytest.approx(expected, rel=1e-4)
+    assert changed(before, model.discriminator) == set()
+
+
+def test_a_loss_of_your_own_goes_through_a_keras_file(tmp_path):
+    model = make(loss=RELATIVISTIC)
+    train(model, real_images())
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.adversarial_loss == RELATIVISTIC
+    for each in (model, loaded):
+        train(each, real_images())
+    np.testing.assert_array_equal(samples(loaded), samples(model))

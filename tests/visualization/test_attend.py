@@ -1,13 +1,18 @@
-"""The maps of a whole run: whose they are, and of which images."""
+"""The attention maps of a whole run: each image must get its own."""
 
-from types import SimpleNamespace
+import dataclasses
+import logging
 
+import keras
 import numpy as np
 import pytest
 
 from sagan_tf.config import Config
+from sagan_tf.data import load_images
 from sagan_tf.data.preprocessing import scale
+from sagan_tf.errors import UserError
 from sagan_tf.models.builders import build_sagan
+from sagan_tf.run import Run
 from sagan_tf.visualization import attend
 
 CONFIG = Config(
@@ -21,52 +26,77 @@ CONFIG = Config(
     generator_attention_resolutions=(8,),
     discriminator_attention_resolutions=(8,),
 )
-LABELS = [3, 7, 0]
+LABELS = np.array([3, 7, 0])
+
+
+@pytest.fixture(scope="module")
+def run():
+    keras.utils.set_random_seed(0)
+    return Run(CONFIG, build_sagan(CONFIG))
 
 
 @pytest.fixture
-def run():
-    model = build_sagan(CONFIG)
-    return SimpleNamespace(
-        config=CONFIG,
-        step=5,
-        model=model,
-        generator=model.ema_generator,
-        discriminator=model.discriminator,
-    )
-
-
-def test_each_image_has_its_own_maps(run, tmp_path, monkeypatch):
-    written = []
+def written(monkeypatch):
+    """The sets of images that the page gets."""
+    sets = []
     monkeypatch.setattr(
-        attend, "write_attention_page", lambda path, title, sets: written.extend(sets)
+        attend, "write_attention_page", lambda path, title, shown: sets.extend(shown)
     )
-    random = np.random.default_rng(0)
-    real = random.integers(0, 256, (3, 32, 32, 1), np.uint8), np.array([1, 2, 9])
-    attend.write_attention(run, tmp_path, 3, seed=4, labels=LABELS, real=real)
-    (images, captions, blocks), (real_images, real_captions, real_blocks) = written
+    return sets
 
-    np.testing.assert_array_equal(images, run.model.generate(3, seed=4, labels=LABELS))
+
+def test_each_image_has_its_own_maps(run, written, tmp_path):
+    effects = attend.write_attention(run, tmp_path, 3, 3, seed=4, labels=LABELS)
+    (images, captions, layers), (real_images, real_captions, real_layers) = written
+
+    np.testing.assert_array_equal(images, run.generate(3, seed=4, labels=LABELS))
     assert captions == ["Generated 1, 3", "Generated 2, 7", "Generated 3, 0"]
-    latents = run.model.sample_latents(3, 4)
-    _, expected = run.generator(latents, np.array(LABELS), return_attention_scores=True)
-    assert_same_maps(blocks[0], "Generator 8×8", expected)
-    _, expected = run.discriminator(
-        scale(images), np.array(LABELS), return_attention_scores=True
+    latents = run.sampler.latents(3, 4)
+    _, expected = run.generator(latents, LABELS, return_attention_scores=True)
+    assert_same_maps(layers[0], "Generator 8×8", expected)
+    _, expected = run.discriminator(scale(images), LABELS, return_attention_scores=True)
+    assert_same_maps(layers[1], "Discriminator 8×8", expected)
+    assert effects == {name: maps.effect.mean() for name, maps in layers}
+
+    real, labels = load_images(CONFIG, 3)
+    np.testing.assert_array_equal(real_images, real)
+    assert real_captions == [f"Real {i + 1}, {label}" for i, label in enumerate(labels)]
+    _, expected = run.discriminator(scale(real), labels, return_attention_scores=True)
+    assert_same_maps(real_layers[0], "Discriminator 8×8", expected)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "generator_8x8.png",
+        "discriminator_8x8.png",
+        "discriminator_8x8_real.png",
+    }
+
+
+def test_missing_real_images_are_a_warning(run, written, tmp_path, caplog, monkeypatch):
+    config = dataclasses.replace(CONFIG, dataset="folder", data_dir=str(tmp_path / "x"))
+    monkeypatch.setattr(run, "config", config)
+    with caplog.at_level(logging.WARNING):
+        attend.write_attention(run, tmp_path, 1, 1)
+    assert len(written) == 1 and "Without real images" in caplog.text
+    caplog.clear()
+    attend.write_attention(run, tmp_path, 1, num_real=0)
+    assert not caplog.text
+
+
+def test_points_outside_and_networks_without_attention_are_errors(run, tmp_path):
+    for point in ((32, 0), (0, 32), (-1, 0)):
+        with pytest.raises(UserError, match="is outside the image: .* 0 to 31"):
+            attend.write_attention(run, tmp_path, points=[(0, 31), point])
+    config = dataclasses.replace(
+        CONFIG,
+        generator_attention_resolutions=(),
+        discriminator_attention_resolutions=(),
     )
-    assert_same_maps(blocks[1], "Discriminator 8×8", expected)
-
-    np.testing.assert_array_equal(real_images, real[0])
-    assert real_captions == ["Real 1, 1", "Real 2, 2", "Real 3, 9"]
-    _, expected = run.discriminator(
-        scale(real[0]), real[1], return_attention_scores=True
-    )
-    assert_same_maps(real_blocks[0], "Discriminator 8×8", expected)
+    with pytest.raises(UserError, match="have no attention. Train with --generator_a"):
+        attend.write_attention(Run(config, build_sagan(config)), tmp_path, 1, 0)
 
 
-def assert_same_maps(block, name, expected):
-    assert block[0] == name
+def assert_same_maps(layer, name, expected):
+    assert layer[0] == name
     (scores,) = expected.values()
-    # Images differ by more than that.
+    # The maps of different images differ by more than the tolerance.
     assert np.abs(np.diff(scores, axis=0)).max() > 1e-3
-    np.testing.assert_allclose(block[1].scores, scores, atol=1e-5)
+    np.testing.assert_allclose(layer[1].scores, scores, atol=1e-5)

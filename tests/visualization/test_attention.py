@@ -12,6 +12,7 @@ from sagan_tf.models import (
     ResNetDiscriminator,
     ResNetGenerator,
 )
+from sagan_tf.models.network import Network
 from sagan_tf.visualization.attention import (
     AttentionMaps,
     choose_points,
@@ -76,7 +77,7 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_maps_are_the_layers_scores(name):
+def test_maps_are_the_scores_of_the_layers(name):
     network, inputs = NETWORKS[name]()
     _, expected = network(*inputs, return_attention_scores=True)
     traced = trace_attention(network, *inputs)
@@ -88,16 +89,13 @@ def test_maps_are_the_layers_scores(name):
         assert maps.effect.shape == (3,) and (maps.effect > 0).all()
 
 
-def test_the_effect_is_the_norm_of_what_is_added():
+def test_the_effect_is_the_norm_of_the_added_term():
     network, inputs = NETWORKS["dcgan discriminator"]()
-    place, layer = next(
-        (i, layer)
-        for i, layer in enumerate(network.stack)
+    layer, x = next(
+        (layer, x)
+        for layer, x, _, _ in network.walk(*inputs)
         if isinstance(layer, SelfAttention)
     )
-    x = inputs[0]
-    for earlier in network.stack[:place]:
-        x = earlier(x)
     added = (layer(x) - x).numpy().reshape(3, -1)
     expected = np.linalg.norm(added, axis=1) / np.linalg.norm(
         x.numpy().reshape(3, -1), axis=1
@@ -124,16 +122,18 @@ def test_small_effects_are_not_rounded_away_in_half_precision():
     np.testing.assert_allclose(effects[1], effects[0], rtol=0.02)
 
 
-def test_an_input_of_nothing_has_no_effect():
-    network = LooksAtOnePlace(1)
+def test_a_zero_input_has_no_effect():
+    network = AttendsToBrightest(1)
     (maps,) = trace_attention(network, np.zeros((1, 32, 32, 1), "float32"))
     assert (maps.effect == 0).all()
     dark = overlay_scores(np.full((4, 4, 1), 100, np.uint8), np.zeros(4), (2, 2))
     np.testing.assert_array_equal(dark, 35)
 
 
-class LooksAtOnePlace:
-    """A network of one block, all of whose positions look where its input is bright."""
+class AttendsToBrightest:
+    """A network with one attention layer. All queries attend to the brightest key."""
+
+    split_inputs, walk = Network.split_inputs, Network.walk
 
     def __init__(self, pool_size):
         layer = SelfAttention(1, pool_size=pool_size, use_bias=False, name="attention")
@@ -144,11 +144,11 @@ class LooksAtOnePlace:
 
 
 @pytest.mark.parametrize("pool_size", [1, 2])
-def test_a_layer_that_looks_at_one_place_lights_that_place(pool_size):
+def test_the_key_that_is_attended_to_lights_up(pool_size):
     inputs = np.full((1, 32, 32, 1), 0.1, "float32")
-    row, column = 2, 5  # of 8x8: pixels 8 to 11 down, 20 to 23 across
+    row, column = 2, 5  # of 8x8: rows 8 to 11 and columns 20 to 23 of the image
     inputs[0, 8:12, 20:24] = 30.0
-    (maps,) = trace_attention(LooksAtOnePlace(pool_size), inputs)
+    (maps,) = trace_attention(AttendsToBrightest(pool_size), inputs)
     assert maps.keys == (8 // pool_size,) * 2
     key = row // pool_size * maps.keys[1] + column // pool_size
     np.testing.assert_allclose(maps.scores[0, :, key], 1, atol=1e-6)
@@ -167,7 +167,7 @@ def test_a_layer_that_looks_at_one_place_lights_that_place(pool_size):
     np.testing.assert_array_equal(overlay[lit], np.broadcast_to(bright, (side**2, 3)))
 
 
-def test_pixels_are_found_in_the_map_and_keys_on_the_image():
+def test_pixels_map_to_queries_and_keys_to_pixels():
     maps = AttentionMaps("a", (4, 4), (2, 2), np.zeros((1, 16, 4)), np.zeros(1))
     assert find_query((0, 0), maps, 32) == 0
     assert find_query((31, 0), maps, 32) == 3
@@ -178,7 +178,7 @@ def test_pixels_are_found_in_the_map_and_keys_on_the_image():
     )
 
 
-def test_points_are_well_apart_and_on_what_stands_out():
+def test_points_are_far_apart_and_on_what_stands_out():
     image = np.zeros((32, 32, 1), np.uint8)
     image[6:26, 6:26] = 255
     points = choose_points(image, 5)
@@ -193,9 +193,9 @@ def test_points_are_well_apart_and_on_what_stands_out():
     ]
 
 
-def test_a_sheet_has_a_row_an_image_and_a_map_a_point(tmp_path):
+def test_a_sheet_has_a_row_per_image_and_a_map_per_point(tmp_path):
     scores = np.full((2, 64, 16), 1 / 16, "float32")
-    scores[1] = np.eye(16)[5]  # the second image's all look at one square
+    scores[1] = np.eye(16)[5]  # in the second image all attend to one key
     maps = AttentionMaps("a", (8, 8), (4, 4), scores, np.ones(2))
     pictures = np.full((2, 32, 32, 1), 200, np.uint8)
     path = tmp_path / "new" / "sheet.png"
@@ -205,21 +205,21 @@ def test_a_sheet_has_a_row_an_image_and_a_map_a_point(tmp_path):
     with Image.open(path) as picture:
         sheet = np.asarray(picture)
     assert sheet.shape == (22 + 2 * 132 - 4, 4 * 132 - 4, 3)
-    # One that is narrower than its title is widened, and its title whole.
+    # A sheet that is narrower than its title is widened to show all of it.
     save_attention_sheet(pictures, maps, [[(4, 4)]] * 2, path, "A title " * 9)
     with Image.open(path) as picture:
         wide = np.asarray(picture)
     assert wide.shape[1] > 2 * 132 - 4
     assert (wide[:22, :-2] < 128).any(axis=(0, 2))[-40:].any()
     assert (wide[:22, -2:] == 255).all()
-    # The first point, at 4.5 pixels, enlarged four times, on the image and on its map.
+    # The first point is at 4.5 pixels, enlarged four times, on the image and its map.
     for left in (0, 132):
         assert tuple(sheet[22 + 18, left + 18]) == (0xE6, 0x9F, 0)
     assert tuple(sheet[22 + 100, 10]) == (200, 200, 200)
-    # Attention that is even lights all of the map alike.
+    # Uniform attention lights all of the map alike.
     lit = sheet[22 + 60 : 22 + 100, 132 + 60 : 132 + 100].reshape(-1, 3)
     assert len(np.unique(lit, axis=0)) == 1 and lit[0, 0] > lit[0, 2]
-    # Row 1, column 1 of 4x4, 32 pixels each.
+    # The key in row 1 and column 1 of 4x4, 32 pixels each.
     second = sheet[22 + 132 : 22 + 264, 132:264].astype(int)
     bright = second[32:64, 32:64]
     assert (bright[..., 0] > bright[..., 2]).all()

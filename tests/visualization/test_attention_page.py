@@ -1,4 +1,4 @@
-"""The page, opened in Chromium, clicked at, and what it draws read."""
+"""The page in Chromium: clicks, keys, and the pixels that it draws."""
 
 import base64
 import gzip
@@ -13,16 +13,13 @@ from sagan_tf.visualization.attention_page import write_attention_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER),
-    reason="needs Chromium: apt-get install chromium chromium-driver",
-)
 SIZE = 32
-GREYS = (100, 160)  # of the two images
+GRAYS = (100, 160)  # the two images
+CLASS_NAME = "<!--<script> & dog"  # must not change how the page is parsed
 
 
-def one_place(queries, keys, shift, effect):
-    """Maps in which query n looks at key n + shift, and at nothing else."""
+def one_key(queries, keys, shift, effect):
+    """Maps in which query n attends to key n + shift alone."""
     n, m = np.prod(queries), np.prod(keys)
     scores = np.zeros((1, n, m), "float32")
     scores[0, np.arange(n), (np.arange(n) * m // n + shift) % m] = 1
@@ -31,25 +28,27 @@ def one_place(queries, keys, shift, effect):
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    images = np.stack([np.full((SIZE, SIZE, 3), grey, np.uint8) for grey in GREYS])
+    images = np.stack([np.full((SIZE, SIZE, 3), gray, np.uint8) for gray in GRAYS])
     path = tmp_path_factory.mktemp("page") / "attention.html"
-    full = one_place((8, 8), (8, 8), 3, 0.125)
-    pooled = one_place((4, 4), (2, 2), 1, 0.25)
+    full = one_key((8, 8), (8, 8), 3, 0.125)
+    pooled = one_key((4, 4), (2, 2), 1, 0.25)
     generated = [("Generator 8×8", full), ("Discriminator 4×4", pooled)]
-    real = [("Discriminator 4×4", one_place((4, 4), (2, 2), 2, 0.5))]
+    real = [("Discriminator 4×4", one_key((4, 4), (2, 2), 2, 0.5))]
     write_attention_page(
         path,
         "a </script> title",
         [
             (images[:1], ["Generated 1"], generated),
-            (images[1:], ["Real 1, cat & dog"], real),
+            (images[1:], ["Real 1, " + CLASS_NAME], real),
         ],
     )
     return path
 
 
 @pytest.fixture(scope="module")
-def driver(page):
+def browser():
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("needs Chromium: apt-get install chromium chromium-driver")
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
@@ -57,15 +56,17 @@ def driver(page):
     for argument in ("--headless=new", "--no-sandbox", "--window-size=1000,900"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
+    browser = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield browser
+    browser.quit()
 
 
-@pytest.fixture(autouse=True)
-def opened(driver, page):
-    driver.get(page.as_uri())
-    wait(driver, "scores !== null")
+@pytest.fixture
+def driver(browser, page):
+    """The browser, with the page freshly loaded."""
+    browser.get(page.as_uri())
+    wait(browser, "scores !== null")
+    return browser
 
 
 def wait(driver, condition):
@@ -75,7 +76,7 @@ def wait(driver, condition):
 
 
 def point(driver, x, y):
-    """To move over the middle of a pixel of the image."""
+    """Returns the action of pointing at the middle of a pixel of the image."""
     from selenium.webdriver.common.action_chains import ActionChains
 
     canvas = driver.find_element("id", "image")
@@ -92,7 +93,7 @@ def click(driver, x, y):
 
 
 def read_map(driver):
-    """The map as drawn, `[32, 32, 3]`: the middle of each pixel of the image."""
+    """Returns the drawn map `[32, 32, 3]`, sampled at the middle of each pixel."""
     drawn = driver.execute_script(
         """const c = document.getElementById("map");
         const zoom = c.width / arguments[0], context = c.getContext("2d");
@@ -109,16 +110,16 @@ def read_map(driver):
     return np.array(drawn).reshape(SIZE, SIZE, 3)
 
 
-def assert_lit(driver, rows, columns, grey=GREYS[0]):
-    """Exactly these pixels are in amber light, and all others dim and grey."""
+def assert_lit(driver, rows, columns, gray=GRAYS[0]):
+    """Checks that exactly these pixels are lit in amber, and all others dim gray."""
     drawn = read_map(driver)
     lit = np.zeros((SIZE, SIZE), bool)
     lit[rows, columns] = True
-    amber = 0.45 * grey + 0.55 * np.array([0xFF, 0xB0, 0])
+    amber = 0.45 * gray + 0.55 * np.array([0xFF, 0xB0, 0])
     np.testing.assert_allclose(
         drawn[lit], np.broadcast_to(amber, (lit.sum(), 3)), atol=2
     )
-    np.testing.assert_allclose(drawn[~lit], 0.35 * grey, atol=2)
+    np.testing.assert_allclose(drawn[~lit], 0.35 * gray, atol=2)
 
 
 def effects(driver):
@@ -132,18 +133,18 @@ def status(driver):
     return driver.find_element("id", "status").text
 
 
-def test_a_click_shows_where_the_pixel_looks(driver):
+def test_a_click_shows_the_attention_map_of_a_query(driver):
     click(driver, 9, 22)  # row 5, column 2 of 8x8, key 45: row 5, column 5
     assert_lit(driver, slice(20, 24), slice(20, 24))
-    assert status(driver).startswith("Row 6, column 3 of 8×8 looks most at row 6, col")
-    assert "column 6 of 8×8 places" in status(driver)
-    click(driver, 31, 31)  # the last one looks at key 66 - 64
+    assert status(driver).startswith("Row 6, column 3 of 8×8 attends most to row 6, c")
+    assert "column 6 of 8×8 positions" in status(driver)
+    click(driver, 31, 31)  # the last query attends to key 66 - 64
     assert_lit(driver, slice(0, 4), slice(8, 12))
     scale = driver.find_element("id", "scale").text
-    assert scale == "Full light: 100% of its attention, 64.0 times an even share"
+    assert scale == "Brightest: 100% of its attention, 64.0 times a uniform share"
 
 
-def test_pointing_shows_where_a_pixel_looks_until_one_goes_elsewhere(driver):
+def test_pointing_shows_a_query_until_the_pointer_leaves(driver):
     from selenium.webdriver.common.action_chains import ActionChains
 
     click(driver, 9, 22)
@@ -156,15 +157,15 @@ def test_pointing_shows_where_a_pixel_looks_until_one_goes_elsewhere(driver):
     assert_lit(driver, slice(20, 24), slice(20, 24))
 
 
-def test_pooled_keys_light_the_square_they_stand_for(driver):
-    driver.find_element("css selector", "#blocks label:nth-of-type(2)").click()
+def test_pooled_keys_light_the_square_they_cover(driver):
+    driver.find_element("css selector", "#layers label:nth-of-type(2)").click()
     wait(driver, "scores !== null && scores.length === 64")
     click(driver, 1, 1)  # key 1 of 2x2: the upper right quarter
     assert_lit(driver, slice(0, 16), slice(16, 32))
-    assert "of 2×2 pooled places" in status(driver)
+    assert "of 2×2 pooled positions" in status(driver)
 
 
-def test_the_keyboard_moves_place_image_and_block(driver):
+def test_keys_change_query_image_and_layer(driver):
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
 
@@ -176,38 +177,38 @@ def test_the_keyboard_moves_place_image_and_block(driver):
     press(Keys.ARROW_RIGHT, Keys.ARROW_UP, Keys.ARROW_UP)
     assert status(driver).startswith("Row 4, column 4 of 8×8")
     assert_lit(driver, slice(12, 16), slice(24, 28))
-    press("b")
+    press("l")
     wait(driver, "scores !== null && scores.length === 64")
-    # The same place in the coarser map.
+    # The same position in the coarser map.
     assert status(driver).startswith("Row 2, column 2 of 4×4")
     press("n")
     wait(driver, "scores !== null && state.image === 1")
-    assert driver.find_element("id", "caption").text == "Real 1, cat & dog"
-    assert_lit(driver, slice(16, 32), slice(16, 32), GREYS[1])
+    assert driver.find_element("id", "caption").text == "Real 1, " + CLASS_NAME
+    assert_lit(driver, slice(16, 32), slice(16, 32), GRAYS[1])
     shown = driver.execute_script(
         """return document.getElementById("image").getContext("2d")
             .getImageData(2, 2, 1, 1).data[0]"""
     )
-    assert shown == GREYS[1]
+    assert shown == GRAYS[1]
     press("p")
     wait(driver, "scores !== null && state.image === 0")
 
 
-def test_a_real_image_has_the_discriminators_blocks_alone(driver):
+def test_a_real_image_has_only_the_discriminators_layers(driver):
     driver.find_element("css selector", "#strip button:nth-child(2)").click()
     wait(driver, "scores !== null && state.image === 1")
     enabled = driver.execute_script(
-        "return [...document.querySelectorAll('#blocks input')].map(i => !i.disabled)"
+        "return [...document.querySelectorAll('#layers input')].map(i => !i.disabled)"
     )
     assert enabled == [False, True]
     assert effects(driver) == [["Discriminator 4×4", "50%"]]
 
 
-def test_effects_are_the_images_own(driver):
+def test_the_effects_of_the_image_are_shown(driver):
     assert effects(driver) == [["Generator 8×8", "13%"], ["Discriminator 4×4", "25%"]]
 
 
-def test_it_fits_a_phone(driver):
+def test_the_page_fits_a_phone(driver):
     driver.set_window_size(390, 800)
     try:
         width, canvases, white = driver.execute_script(
@@ -225,7 +226,19 @@ def test_it_fits_a_phone(driver):
         driver.set_window_size(1000, 900)
     assert width <= 0
     assert min(canvases) > 150
-    assert white == pytest.approx(6, abs=1)  # the outline's sides, three pixels each
+    assert white == pytest.approx(6, abs=1)  # the outline: two sides of three pixels
+
+
+def read_data(path):
+    """Returns the text of the JSON in a page."""
+    return path.read_text().partition('id="data">')[2].partition("</script>")[0]
+
+
+def test_class_names_cannot_end_the_script_element(page):
+    text = read_data(page)
+    assert "<" not in text and "\\u003c!--\\u003cscript> & dog" in text
+    assert json.loads(text)["images"][1]["caption"] == "Real 1, " + CLASS_NAME
+    assert "<title>Attention: a &lt;/script&gt; title</title>" in page.read_text()
 
 
 def test_each_image_has_its_own_scores_and_effect(tmp_path):
@@ -234,13 +247,11 @@ def test_each_image_has_its_own_scores_and_effect(tmp_path):
     maps = AttentionMaps("a", (4, 4), (2, 2), scores, np.array([0.1, 0.2]))
     images = np.zeros((2, SIZE, SIZE, 1), np.uint8)
     write_attention_page(
-        tmp_path / "page.html", "title", [(images, ["one", "two"], [("block", maps)])]
+        tmp_path / "page.html", "title", [(images, ["one", "two"], [("layer", maps)])]
     )
-    text = (tmp_path / "page.html").read_text()
-    data = json.loads(text.partition('id="data">')[2].partition("</script>")[0])
-    (block,) = data["blocks"]
+    (layer,) = json.loads(read_data(tmp_path / "page.html"))["layers"]
     for number, effect in enumerate((0.1, 0.2)):
-        own = block["maps"][str(number)]
+        own = layer["maps"][str(number)]
         assert own["effect"] == effect
         rounded = np.frombuffer(
             gzip.decompress(base64.b64decode(own["scores"])), np.uint8
@@ -250,7 +261,7 @@ def test_each_image_has_its_own_scores_and_effect(tmp_path):
         )
 
 
-def test_nothing_is_asked_of_a_network(driver, page):
+def test_the_page_makes_no_network_request(driver, page):
     entries = [json.loads(entry["message"]) for entry in driver.get_log("performance")]
     urls = [
         entry["message"]["params"]["request"]["url"]
@@ -259,7 +270,7 @@ def test_nothing_is_asked_of_a_network(driver, page):
     ]
     assert page.as_uri() in urls
     assert {url.split(":")[0] for url in urls} <= {"file", "data"}
-    # And it could not ask: the page's own policy forbids it.
+    # The page's own policy would block one.
     refused = driver.execute_async_script(
         """const done = arguments[0];
         document.addEventListener("securitypolicyviolation", e =>

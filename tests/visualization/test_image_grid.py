@@ -6,7 +6,7 @@ from sagan_tf.visualization import arrange_classes, save_image_grid
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_images_lie_in_reading_order(channels, tmp_path):
+def test_images_are_in_reading_order(channels, tmp_path):
     images = np.arange(1, 6, dtype=np.uint8)[:, None, None, None]
     images = np.tile(images, (1, 2, 3, channels))
     path = tmp_path / "new" / "grid.png"
@@ -18,7 +18,7 @@ def test_images_lie_in_reading_order(channels, tmp_path):
     np.testing.assert_array_equal(grid[1::2, 2::3, -1], [[1, 2, 3], [4, 5, 0]])
 
 
-def test_columns_can_be_given(tmp_path):
+def test_the_number_of_columns_can_be_given(tmp_path):
     save_image_grid(np.zeros((5, 2, 2, 1), np.uint8), tmp_path / "row.png", columns=5)
     with Image.open(tmp_path / "row.png") as picture:
         assert picture.size == (10, 2)
@@ -28,7 +28,7 @@ def test_columns_can_be_given(tmp_path):
     ("images", "classes", "rows", "columns"),
     [(64, 10, 10, 6), (64, 3, 3, 21), (20, 10, 6, 3), (64, 1000, 10, 6), (1, 5, 1, 1)],
 )
-def test_a_row_a_class(images, classes, rows, columns):
+def test_each_class_has_a_row(images, classes, rows, columns):
     labels, width = arrange_classes(images, classes)
     assert width == columns
     np.testing.assert_array_equal(
@@ -36,5 +36,5 @@ def test_a_row_a_class(images, classes, rows, columns):
     )
 
 
-def test_no_classes_no_rows():
+def test_without_classes_there_are_no_labels():
     assert arrange_classes(64, 0) == (None, None)
