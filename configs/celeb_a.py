@@ -1,21 +1,22 @@
 """python train.py --dataset=celeb_a
 
-The 64 px SAGAN that most people know, heykeetae/Self-Attention-GAN (PyTorch), number
-by number: networks, start, hinge loss, Adam and its two rates (TTUR), batch, latents,
-crop and size are the seed's.
+The best-known 64 px SAGAN, heykeetae/Self-Attention-GAN (PyTorch), on CelebA. Networks,
+initializers, hinge loss, Adam with two learning rates (TTUR), batch size, latents, crop
+and image size are those of this reference implementation.
 
-Where this differs from the seed, and why:
-- Transposed convolutions are spectrally normalized over their output axis, the
-  matrix that Miyato et al. mean. The seed takes the input axis;
-  --spectral_norm_axis=input does as it did.
-- Adam's epsilon is Keras' place for it with PyTorch's value, 1e-8.
-- Fakes are made outside the discriminator's tape, and the samples are the moving
-  average's, in evaluation mode.
+Differences, and their reasons:
+- Spectral normalization of transposed convolutions uses the output axis, the matrix
+  that Miyato et al. mean. The reference implementation uses the input axis;
+  --spectral_norm_axis=input does the same.
+- Adam's epsilon has PyTorch's value, 1e-8, but is added where Keras adds it.
+- Generated images for the discriminator's update are made outside its tape. Samples
+  come from the EMA generator in evaluation mode.
 
-The seed trains for up to 1,000,000 steps. On two CPU cores a step takes about a
-second (--precision=mixed_bfloat16 is faster where the hardware has it), which is for
-a look only: train on a GPU. No figure is claimed for the whole run, which was not
-made; blurred faces can be told after a few thousand steps.
+Expected: the reference implementation trains for up to 1,000,000 steps. On two CPU
+cores a step takes about a second (--precision=mixed_bfloat16 is faster where the
+hardware has it), which is enough for a first look only: train on a GPU. The whole run
+was not made, and no score is claimed for it. Blurred faces can be recognized after a
+few thousand steps.
 """
 
 from sagan_tf.config import Config

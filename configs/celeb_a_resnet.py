@@ -1,18 +1,21 @@
 """python train.py --dataset=celeb_a_resnet
 
-CelebA at 128 px without classes, by the residual networks of taki0112/
-Self-Attention-GAN-Tensorflow (TensorFlow 1): those of the paper with plain batch norm,
-no projection, LeakyReLU 0.2 in the discriminator, 3x3 convolutions padded by
-reflection, pooled attention at 32x32, spectral normalization on everything but the
-generator's last convolution, Xavier start, uniform latents of 128 numbers. Hinge, rates
-1e-4 and 4e-4, betas 0 and 0.9, batch norm's momentum, batch 64 and 1,000,000 steps are
-configs/celeb_a.py's.
+CelebA at 128 px without classes, with the residual networks of taki0112/
+Self-Attention-GAN-Tensorflow (TensorFlow 1): those of the paper with plain batch
+normalization, no projection, LeakyReLU 0.2 in the discriminator, 3x3 convolutions with
+reflection padding, pooled attention at 32x32, spectral normalization of everything but
+the generator's last convolution, Xavier initializer, and uniform latents of 128
+numbers. The hinge loss, the learning rates 1e-4 and 4e-4, the betas 0 and 0.9, the
+batch-norm momentum, batch size 64 and 1,000,000 steps are those of configs/celeb_a.py.
 
-Where this differs from its source, and why: pictures are cropped to their central
-square of 178 px, there their aspect is squashed; the generator's update has latents of
-its own; u moves in training alone.
+Differences from the source, and their reasons:
+- Images are cropped to their central square of 178 px. The source squashes them, which
+  changes their aspect ratio.
+- The generator's update has its own latents.
+- u of spectral normalization is updated in training only.
 
-Batch 64 at 128 px wants a GPU. No figure is claimed for the run, which was not made.
+Expected: batch size 64 at 128 px needs a GPU. The run was not made, and no score is
+claimed for it.
 """
 
 from sagan_tf.config import Config

@@ -1,26 +1,32 @@
 """python train.py --dataset=cifar10
 
-CIFAR-10 by class at 32 px. Networks and recipe are PyTorch-StudioGAN's SAGAN (2022:
-FID 10.35, IS 8.64) as MMGeneration ran it again without ReLUs in place: FID 9.43. From
-its configuration `sagan_32_woReLUinplace_lr-2e-4_ndisc5_cifar10_b64x1`: generator
-256-256-256, discriminator 128 four times, attention at 16x16 in both, spectral
-normalization with epsilon 1e-6 on all layers and on the tables of conditional batch
-norm, whose epsilon is 1e-4; orthogonal start, of all but these tables, which start by
-Glorot's rule here; batch norm's momentum (0.9 in Keras' terms) and Adam's epsilon
-(1e-8) are PyTorch's defaults; hinge; batch 64, five discriminator updates a step,
-100,000 steps; Adam 2e-4 for both, betas 0.5 and 0.999; no augmentation, no moving
-average in the figure. The average is kept here all the same, with decay 0.999, because
-it costs nothing and its samples are calmer.
+CIFAR-10 at 32 px with classes. Networks and recipe are PyTorch-StudioGAN's SAGAN (2022:
+FID 10.35, IS 8.64) as MMGeneration reproduced it without in-place ReLUs: FID 9.43. The
+numbers are from its configuration
+`sagan_32_woReLUinplace_lr-2e-4_ndisc5_cifar10_b64x1`:
 
-Train on a GPU. No figure is claimed for the whole run, which was not made. Its first
-steps were, with 10,000 of the training images, in mixed_bfloat16 on two CPU cores; FID
-by `--evaluation_interval=100`, the classifier's, of 2,000 images:
+- generator channels 256-256-256, discriminator channels 128 four times, attention at
+  16x16 in both;
+- spectral normalization with epsilon 1e-6 of all layers and of the tables of
+  conditional batch norm, whose epsilon is 1e-4;
+- orthogonal initializer, except for these tables, which have Glorot's here;
+- batch-norm momentum (0.9 as in Keras) and Adam's epsilon (1e-8): PyTorch's defaults;
+- hinge loss, batch size 64, five discriminator updates per step, 100,000 steps;
+- Adam with learning rate 2e-4 for both networks, betas 0.5 and 0.999;
+- no augmentation, and no EMA in the published score. The EMA is computed here, with
+  decay 0.999, because it costs nothing and its samples vary less from step to step.
+
+Expected: train on a GPU. The whole run was not made, and no score is claimed for it.
+The first steps were made with 10,000 of the training images, in mixed_bfloat16 on two
+CPU cores. FID is that of `--evaluation_interval=100`, by the classifier, with 2,000
+images:
 
     step    0    100   200   300   400   500   600   700   800   900  1,000
     FID   197.4  85.0  54.6  34.9  31.1  21.8  18.3  15.1  12.5  10.6   7.6
 
-The classifier of these was trained for 1,500 batches, come what may. By the present
-one, which ends where images held out gain no more, the last figure is 5.9.
+For these scores the classifier was trained for a fixed 1,500 batches. The present
+classifier stops when its loss on held-out images stops falling. It gives 5.9 for the
+last score.
 """
 
 from sagan_tf.config import Config

@@ -1,7 +1,9 @@
 """python train.py --dataset=fashion_mnist
 
-Fashion-MNIST's 60,000 training pictures, padded to 32 px. All numbers are those of
-configs/mnist.py, where they were measured; about four minutes on two CPU cores.
+The 60,000 training images of Fashion-MNIST, padded to 32 px.
+
+Expected: about four minutes of training on two CPU cores. All settings are those of
+configs/mnist.py, where they were measured.
 """
 
 import dataclasses

@@ -1,13 +1,13 @@
 """python train.py --dataset=folder --data_dir=DIR
 
-Your own images: any sizes, modes and formats, flat or one sub-folder a class. The
-largest central square of each is resized to --image_size: 32, 64, 128 or 256.
---channels=1 for grey images, 4 to keep transparency.
+Your own images of any size, mode and format, in one folder or in sub-folders. The
+largest central square of each image is resized to --image_size: 32, 64, 128 or 256.
+--channels=1 is for gray images; --channels=4 keeps transparency.
 
-All numbers are the 64 px seed's (configs/celeb_a.py); the moving average makes up for
-a stop at any time, so look at the grids and end the run when they please you. A few
-thousand images are a beginning; with a few hundred the discriminator learns them by
-heart.
+All settings but the steps are those of configs/celeb_a.py. Samples come from the EMA
+generator, so training may end at any time: look at the grids in samples/ and stop when
+they are good. A few thousand images are a start. The discriminator memorizes a few
+hundred.
 """
 
 from sagan_tf.config import Config

@@ -1,14 +1,15 @@
 """python train.py --dataset=folder_conditional --data_dir=DIR
 
-Your own images by class: DIR has one sub-folder a class, its name the class's. Sizes,
-modes and formats are as with configs/folder.py. `python -m sagan_tf sample
---workdir=runs/folder_conditional --labels=cat,dog` draws them by name.
+Your own images with classes: DIR has one sub-folder per class, named after it. Sizes,
+modes and formats are as in configs/folder.py. `python -m sagan_tf sample
+--workdir=runs/folder_conditional --labels=cat,dog` samples classes by name.
 
-The networks are the paper's at 64 px, 512-256-128-64 from 1024@4, and the recipe is
-that of configs/imagenet128.py but for what a small set wants, by judgement and not by
-measurement: batch 64, mirrored images, and, for a few thousand images or fewer,
-`--augmentation=color,translation,cutout` (DiffAugment, arXiv 2006.10738), which is left
-out here because it slows the learning of larger ones.
+The networks are the paper's at 64 px, with channels 1024 at 4x4, then 512-256-128-64.
+The recipe is that of configs/imagenet128.py, except for what a small data set needs.
+These choices were not measured: batch size 64, random horizontal flip, and 100,000
+steps. For a few thousand images or fewer, add --augmentation=color,translation,cutout
+(DiffAugment, arXiv 2006.10738). It is not the default because it slows down training on
+larger data sets.
 """
 
 import dataclasses

@@ -1,30 +1,33 @@
 """python train.py --dataset=imagenet128
 
-The paper's class-conditional network on ImageNet at 128 px, by the recipe with the best
-published figure for it: FID 12.83, IS 69.5, of BigGAN-PyTorch's script
-`launch_SAGAN_bs128x2_ema.sh` as it was run again by MMGeneration. From its
+The paper's network with classes on ImageNet at 128 px, with the recipe that has the
+best published score for it: FID 12.83, IS 69.5, of BigGAN-PyTorch's script
+`launch_SAGAN_bs128x2_ema.sh` as MMGeneration reproduced it. The numbers are from its
 configuration `sagan_128_woReLUinplace_noaug_bigGAN_Glr-1e-4_Dlr-4e-4_ndisc1_imagenet1k_
 b32x8`:
 
 - attention after the generator's fourth and the discriminator's first block, at 64x64;
-- spectral normalization with epsilon 1e-8, none on the tables of conditional batch
-  norm, whose epsilon is 1e-5 and whose statistics are each device's own;
-- Xavier start; Adam 1e-4 (generator), 4e-4 (discriminator), betas 0 and 0.999; one
-  update each; batch 256 (32 on each of 8 devices); 1,000,000 steps; hinge;
-- no mirroring or other augmentation;
-- the generator's average, decay 0.999, begins at step 2,000 and is what was measured;
-- x itself, and not ReLU(x) left by a ReLU in place, goes into the shortcuts.
+- spectral normalization with epsilon 1e-8, but not of the tables of conditional batch
+  norm, whose epsilon is 1e-5 and whose statistics are not shared among devices;
+- Xavier initializer;
+- Adam with learning rates 1e-4 (generator) and 4e-4 (discriminator), betas 0 and 0.999;
+- one discriminator update per step; batch size 256 (32 on each of 8 devices); 1,000,000
+  steps; hinge loss;
+- no horizontal flip or other augmentation;
+- EMA of the generator with decay 0.999 from step 2,000, used for the published score;
+- the shortcuts of residual blocks get x itself, not ReLU(x) of an in-place ReLU.
 
-Batch norm's momentum, not named there, is PyTorch's default (0.9 in Keras' terms).
-Adam's epsilon is PyTorch's, 1e-8. The gains of conditional batch norm start at 1, there
-at 1 plus a Xavier draw.
+Differences, and their reasons: the batch-norm momentum is not given there; it is
+PyTorch's default (0.9 as in Keras). Adam's epsilon is PyTorch's, 1e-8. The gains of
+conditional batch norm start at 1; there, a Xavier draw is added to 1.
 
 The images come from TensorFlow Datasets' `imagenet2012`, whose two archives must be
 downloaded by hand (its page says how), or from a folder of class folders:
-`--config=configs/imagenet128.py --dataset=folder --data_dir=DIR`. Kept at 128 px they
-take 59 GiB. Train on several GPUs, or with --accumulation_steps=8 on one: a step with 8
-images takes 5.5 GiB in all in float32 and 5.1 in mixed_bfloat16, on a CPU. No figure is
-claimed for this code: the run was not made.
+`--config=imagenet128 --dataset=folder --data_dir=DIR`. At 128 px they take 59 GiB.
+
+Expected: train on several GPUs, or with --accumulation_steps=8 on one. A step with 8
+images takes 5.5 GiB in total in float32 and 5.1 in mixed_bfloat16, on a CPU. The run
+was not made, and no score is claimed for this code.
 """
 
 from sagan_tf.config import Config

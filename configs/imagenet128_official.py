@@ -1,17 +1,17 @@
 """python train.py --dataset=imagenet128_official
 
-The network on ImageNet at 128 px as the official code, brain-research/
-self-attention-gan (TensorFlow 1), has it: attention at 32x32, where the paper reports
-FID 18.28 and IS 51.43; Adam's beta_2 0.999 where the paper has 0.9; conditional batch
-norm with momentum 0.999, the last one 0.9999, epsilon 1e-5; spectral normalization with
-epsilon 1e-12; Xavier start; hinge; rates 1e-4 and 4e-4; batch 256; 1,000,000 steps; no
-mirroring, no moving average.
+The network on ImageNet at 128 px as in the official code, brain-research/
+self-attention-gan (TensorFlow 1): attention at 32x32, for which the paper reports FID
+18.28 and IS 51.43; beta_2 of Adam 0.999, where the paper has 0.9; conditional batch
+norm with momentum 0.999, the last one 0.9999, and epsilon 1e-5; spectral normalization
+with epsilon 1e-12; Xavier initializer; hinge loss; learning rates 1e-4 and 4e-4; batch
+size 256; 1,000,000 steps; no horizontal flip, no EMA.
 
-Where this differs: the official code moves the discriminator's u in the pass over real
-images only, here each of its own two passes does.
+Difference: the official code updates the discriminator's u in the pass over real images
+only. Here, both passes of the discriminator's own update do.
 
-For the images see configs/imagenet128.py. No figure is claimed for this code: the run
-was not made.
+configs/imagenet128.py says where the images come from. The run was not made, and no
+score is claimed for this code.
 """
 
 import dataclasses

@@ -1,9 +1,11 @@
 """python train.py --dataset=imagenet64
 
-ImageNet by class at 64 px, `imagenet_resized/64x64` of TensorFlow Datasets, which needs
-no download by hand (13 GiB). All other numbers are those of configs/imagenet128.py, but
-for attention, at 32x32: half the size, as there. No figure is published for this, and
-none is claimed: the run was not made.
+ImageNet at 64 px with classes: `imagenet_resized/64x64` of TensorFlow Datasets, which
+needs no download by hand (13 GiB). All other settings are those of
+configs/imagenet128.py, except that attention is at 32x32: half the image size, as
+there.
+
+No score is published for this. The run was not made, and no score is claimed for it.
 """
 
 import dataclasses

@@ -1,12 +1,14 @@
 """python train.py --dataset=lsun_church
 
-LSUN's outdoor churches, 126,227 pictures, at 64 px: the second set of the PyTorch
-seed (heykeetae/Self-Attention-GAN), with the numbers of configs/celeb_a.py, which are
-`Config`'s defaults. The seed squashes each picture into a square; here its central
-square is taken.
+LSUN's outdoor churches, 126,227 images, at 64 px: the second data set of
+heykeetae/Self-Attention-GAN (PyTorch), with the settings of configs/celeb_a.py, which
+are the defaults of `Config`.
 
-TensorFlow Datasets downloads 2.3 GiB the first time. Train on a GPU. No figure is
-claimed for the whole run, which was not made.
+Difference from the source: it squashes each image into a square. Here the central
+square is cropped.
+
+Expected: TensorFlow Datasets downloads 2.3 GiB the first time. Train on a GPU. The
+whole run was not made, and no score is claimed for it.
 """
 
 from sagan_tf.config import Config

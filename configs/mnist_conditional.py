@@ -1,15 +1,15 @@
 """python train.py --dataset=mnist_conditional
 
-MNIST's digits by class, at 32 px, with the paper's residual networks in small: the toy
+MNIST at 32 px with classes and the paper's residual networks at small width: the small
 configuration for everything that has to do with labels.
 
-On two CPU cores the whole command takes 4 to 5.5 minutes (1,500 steps, 5 to 6.7 a
-second). Of 2,000 images, 200 of each class, a classifier of real digits (99.2 % right
-on real ones) reads 99.0 % as the class that was asked for, 80 % after 1,000 steps.
-`evaluate --reference=test` says FID (classifier) 14.2, precision 0.80 and recall 0.52.
+Expected: on two CPU cores the whole command takes 4 to 5.5 minutes (1,500 steps, 5 to
+6.7 per second). Of 2,000 images, 200 of each class, a classifier with an accuracy of
+99.2 % on real digits assigns 99.0 % to the requested class; after 1,000 steps, 80 %.
+`evaluate --reference=test` gives FID (classifier) 14.2, precision 0.80 and recall 0.52.
 
-The discriminator is three times as wide as the generator and has twice its rate: a
-narrow one lets each class fall to a single image.
+The discriminator is three times as wide as the generator and has twice its learning
+rate. With a narrow one, each class collapses to a single image.
 """
 
 from sagan_tf.config import Config

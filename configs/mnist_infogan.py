@@ -1,24 +1,26 @@
 """python train.py --dataset=mnist_infogan
 
-MNIST at its own 28 px by the TensorFlow 1 seed, TwistedW/tensorflow-GANs `SAGAN.py`,
-number by number: networks of InfoGAN's shape, attention made of 4x4 convolutions with
-batch normalization and ReLU, no spectral normalization, sigmoid cross-entropy, Adam,
-uniform latents, 25 epochs. The rates are the seed's, the generator's above the
-discriminator's: the two-time-scale rule the wrong way round. Fashion-MNIST likewise:
-`--config=configs/mnist_infogan.py --dataset=fashion_mnist`.
+MNIST at its original 28 px as in TwistedW/tensorflow-GANs, `SAGAN.py` (TensorFlow 1):
+networks of InfoGAN's shape, attention made of 4x4 convolutions with batch normalization
+and ReLU, no spectral normalization, sigmoid cross-entropy, Adam, uniform latents, 25
+epochs. The learning rates are those of the source too, although the generator's is
+higher than the discriminator's, the opposite of the two-time-scale rule. For
+Fashion-MNIST: `--config=mnist_infogan --dataset=fashion_mnist`.
 
-Where this differs from the seed, and why:
-- Images are in [-1, 1] on their way, as everywhere here; the networks turn them into
-  the seed's [0, 1] and back.
-- Attention's batch normalization uses the moving statistics in evaluation; the seed's
-  never left training mode.
-- The training split alone, shuffled; the seed trained on both splits in their order.
-- The generator's update has latents of its own.
-- Samples are the moving average's.
+Differences from the source, and their reasons:
+- Images are in [-1, 1], as everywhere in this package. The networks convert them to the
+  source's [0, 1] and back.
+- In evaluation, the batch normalization in attention uses the moving statistics. The
+  source never leaves training mode.
+- The training split alone is used, shuffled. The source trains on both splits in their
+  order.
+- The generator's update has its own latents.
+- Samples come from the EMA generator.
 
-On two CPU cores a step takes 0.23 s, so the 25 epochs an hour and a half. After 1,080
-steps (252 s) the distance of configs/mnist.py's header is 4.3 and 3.7 for two draws;
-configs/mnist.py has 5.0 and 4.2 after the same time. The whole run was not made.
+Expected: on two CPU cores a step takes 0.23 s, and the 25 epochs an hour and a half.
+After 1,080 steps (252 s) the distance of configs/mnist.py's header is 4.3 and 3.7 for
+two draws; configs/mnist.py has 5.0 and 4.2 after the same time. The whole run was not
+made.
 """
 
 from sagan_tf.config import Config
