@@ -365,12 +365,12 @@ def test_data_must_have_labels_if_and_only_if_there_are_classes():
     model = make_conditional()
     with pytest.raises(ValueError, match="3 classes: train it on pairs"):
         model.train_step(images)
-    for step in (model.train_step, tf.function(model.train_step)):
+    for check in (model.train_step, tf.function(model._check_data)):
         for wrong in (-1, 3):
             with pytest.raises(
                 tf.errors.InvalidArgumentError, match="Labels must be from 0 to 2"
             ):
-                step((tf.constant(images), tf.constant(labels + wrong)))
+                check((tf.constant(images), tf.constant(labels + wrong)))
 
 
 def test_networks_must_have_the_same_classes():
