@@ -22,7 +22,7 @@ few thousand steps.
 from sagan_tf.config import Config
 
 
-def get_config():
+def get_config() -> Config:
     return Config(
         dataset="celeb_a",
         crop_size=160,

@@ -21,7 +21,7 @@ claimed for it.
 from sagan_tf.config import Config
 
 
-def get_config():
+def get_config() -> Config:
     return Config(
         dataset="celeb_a",
         crop_size=178,

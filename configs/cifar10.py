@@ -32,7 +32,7 @@ last score.
 from sagan_tf.config import Config
 
 
-def get_config():
+def get_config() -> Config:
     return Config(
         dataset="cifar10",
         image_size=32,

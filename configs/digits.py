@@ -10,10 +10,10 @@ measured.
 
 import dataclasses
 
-from configs import mnist
+from sagan_tf.config import Config, load_preset
 
 
-def get_config():
+def get_config() -> Config:
     return dataclasses.replace(
-        mnist.get_config(), dataset="digits", steps=4000, workdir=None
+        load_preset("mnist"), dataset="digits", steps=4000, workdir=None
     )

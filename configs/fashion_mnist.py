@@ -8,10 +8,10 @@ configs/mnist.py, where they were measured.
 
 import dataclasses
 
-from configs import mnist
+from sagan_tf.config import Config, load_preset
 
 
-def get_config():
+def get_config() -> Config:
     return dataclasses.replace(
-        mnist.get_config(), dataset="fashion_mnist", workdir=None
+        load_preset("mnist"), dataset="fashion_mnist", workdir=None
     )

@@ -13,5 +13,5 @@ hundred.
 from sagan_tf.config import Config
 
 
-def get_config():
+def get_config() -> Config:
     return Config(dataset="folder", steps=100_000)

@@ -14,12 +14,12 @@ larger data sets.
 
 import dataclasses
 
-from configs import imagenet64
+from sagan_tf.config import Config, load_preset
 
 
-def get_config():
+def get_config() -> Config:
     return dataclasses.replace(
-        imagenet64.get_config(),
+        load_preset("imagenet64"),
         dataset="folder",
         workdir=None,
         horizontal_flip=True,

@@ -17,9 +17,9 @@ b32x8`:
 - EMA of the generator with decay 0.999 from step 2,000, used for the published score;
 - the shortcuts of residual blocks get x itself, not ReLU(x) of an in-place ReLU.
 
-Differences, and their reasons: the batch-norm momentum is not given there; it is
-PyTorch's default (0.9 as in Keras). Adam's epsilon is PyTorch's, 1e-8. The gains of
-conditional batch norm start at 1; there, a Xavier draw is added to 1.
+The batch-norm momentum is not given there; it is PyTorch's default (0.9 as in Keras).
+Adam's epsilon is PyTorch's, 1e-8. One difference remains: the gains of conditional
+batch norm start at 1; there, a Xavier draw is added to them.
 
 The images come from TensorFlow Datasets' `imagenet2012`, whose two archives must be
 downloaded by hand (its page says how), or from a folder of class folders:
@@ -33,7 +33,7 @@ was not made, and no score is claimed for this code.
 from sagan_tf.config import Config
 
 
-def get_config():
+def get_config() -> Config:
     return Config(
         dataset="imagenet2012",
         image_size=128,

@@ -16,12 +16,12 @@ score is claimed for this code.
 
 import dataclasses
 
-from configs import imagenet128
+from sagan_tf.config import Config, load_preset
 
 
-def get_config():
+def get_config() -> Config:
     return dataclasses.replace(
-        imagenet128.get_config(),
+        load_preset("imagenet128"),
         generator_attention_resolutions=(32,),
         discriminator_attention_resolutions=(32,),
         spectral_norm_epsilon=1e-12,

@@ -17,12 +17,12 @@ score is claimed for this code.
 
 import dataclasses
 
-from configs import imagenet128_official
+from sagan_tf.config import Config, load_preset
 
 
-def get_config():
+def get_config() -> Config:
     return dataclasses.replace(
-        imagenet128_official.get_config(),
+        load_preset("imagenet128_official"),
         generator_attention_resolutions=(64,),
         discriminator_attention_resolutions=(64,),
         beta_2=0.9,

@@ -10,12 +10,12 @@ No score is published for this. The run was not made, and no score is claimed fo
 
 import dataclasses
 
-from configs import imagenet128
+from sagan_tf.config import Config, load_preset
 
 
-def get_config():
+def get_config() -> Config:
     return dataclasses.replace(
-        imagenet128.get_config(),
+        load_preset("imagenet128"),
         dataset="imagenet_resized/64x64",
         workdir=None,
         image_size=64,

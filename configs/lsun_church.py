@@ -14,5 +14,5 @@ whole run was not made, and no score is claimed for it.
 from sagan_tf.config import Config
 
 
-def get_config():
+def get_config() -> Config:
     return Config(dataset="lsun/church_outdoor")

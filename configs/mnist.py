@@ -36,7 +36,7 @@ from these measurements, by the same distance at the same step or after the same
 from sagan_tf.config import Config
 
 
-def get_config():
+def get_config() -> Config:
     return Config(
         dataset="mnist",
         image_size=32,

@@ -15,7 +15,7 @@ rate. With a narrow one, each class collapses to a single image.
 from sagan_tf.config import Config
 
 
-def get_config():
+def get_config() -> Config:
     return Config(
         dataset="mnist",
         image_size=32,

@@ -26,7 +26,7 @@ made.
 from sagan_tf.config import Config
 
 
-def get_config():
+def get_config() -> Config:
     return Config(
         dataset="mnist",
         image_size=28,

@@ -1,11 +1,12 @@
 """python -m examples.cyclegan
 
-CycleGAN (Zhu et al., 2017, arXiv 1703.10593) in one file, with `SelfAttention` and
-`SpectralNormalization` from this package in networks that are one's own: two
-translators between two sets of images of which no two belong together.
+CycleGAN (Zhu et al., 2017, arXiv 1703.10593) in one file. It uses `SelfAttention` and
+`SpectralNormalization` from this package in networks of its own: two translators turn
+the images of one set into those of another, without pairs of them.
 
-A is one half of scikit-learn's handwritten digits, white on black; B is the other half
-in blue ink on yellow paper. About a minute and a half for 400 steps on two CPU cores.
+Set A is one half of scikit-learn's handwritten digits, white on black. Set B is the
+other half in blue ink on yellow paper. The default of 400 steps takes about a minute on
+two CPU cores.
 """
 
 from pathlib import Path
@@ -17,25 +18,25 @@ from absl import app, flags
 from keras import ops
 
 from sagan_tf import Config, SelfAttention, SpectralNormalization
-from sagan_tf.data.sources import load_images
+from sagan_tf.data import load_images
 from sagan_tf.losses import LOSSES
-from sagan_tf.models.sagan import to_uint8
+from sagan_tf.sampling import to_uint8
 from sagan_tf.visualization import save_image_grid
 
-_STEPS = flags.DEFINE_integer("steps", 400, "Updates of all four networks.")
-_OUTPUT = flags.DEFINE_string("output", "cyclegan.png", "Picture to write.")
+_STEPS = flags.DEFINE_integer("steps", 400, "Updates of each of the four networks.")
+_OUTPUT = flags.DEFINE_string("output", "cyclegan.png", "Image file to write.")
 
 INK, PAPER = (20, 40, 140), (250, 240, 190)
 
 
 def build_translator(width=32):
-    """A network from images to images, `[batch, 32, 32, 3]` in `[-1, 1]`."""
+    """Builds a network from images to images, `[batch, 32, 32, 3]` in `[-1, 1]`."""
     inputs = x = keras.Input((32, 32, 3))
     x = _convolution(x, width, kernel_size=5)
     x = _convolution(x, 2 * width, strides=2)
     for _ in range(2):
         x = x + _convolution(x, 2 * width)
-    # 16x16 positions look at the 8x8 pooled ones: where in the picture is the ink?
+    # 16x16 queries attend to 8x8 pooled keys: they find the ink in the image.
     x = SelfAttention(pool_size=2)(x)
     x = keras.layers.UpSampling2D()(x)
     x = _convolution(x, width)
@@ -44,7 +45,7 @@ def build_translator(width=32):
 
 
 def build_discriminator(width=32):
-    """A network from images to a logit for each of 8x8 patches, high for real."""
+    """Builds a network from images to logits of 8x8 patches, high for real ones."""
     return keras.Sequential(
         [
             keras.Input((32, 32, 3)),
@@ -61,31 +62,33 @@ def build_discriminator(width=32):
 class CycleGAN(keras.Model):
     """Two translators and two discriminators, trained against each other.
 
-    Each translator is to make what the other set's discriminator takes for real, and
-    what the other translator can turn back: `|A(B(a)) - a| + |B(A(b)) - b|`.
+    The discriminator of a set learns to tell its images from translated ones. The
+    translators learn to fool the discriminators, and to reverse each other: the cycle
+    loss is `|to_a(to_b(a)) - a| + |to_b(to_a(b)) - b|`.
 
     Args:
-        cycle_weight: Float, what this sum is multiplied by.
+        cycle_weight: Float, the weight of the cycle loss.
     """
 
     def __init__(self, cycle_weight=10.0):
         super().__init__()
         self.to_a, self.to_b = build_translator(), build_translator()
-        self.judge_a, self.judge_b = build_discriminator(), build_discriminator()
+        self.discriminator_a = build_discriminator()
+        self.discriminator_b = build_discriminator()
         self.cycle_weight = cycle_weight
         self.loss = LOSSES["lsgan"]
 
     def compile(self, learning_rate=1e-3):
         super().compile(optimizer=None)
         self.translator_optimizer = keras.optimizers.Adam(learning_rate, beta_1=0.5)
-        self.judge_optimizer = keras.optimizers.Adam(learning_rate, beta_1=0.5)
+        self.discriminator_optimizer = keras.optimizers.Adam(learning_rate, beta_1=0.5)
 
     def train_step(self, images):
         a, b = images
         with tf.GradientTape() as tape:
             fake_a, fake_b = self.to_a(b, training=True), self.to_b(a, training=True)
-            adversarial = self.loss.generator(self.judge_a(fake_a))
-            adversarial += self.loss.generator(self.judge_b(fake_b))
+            adversarial = self.loss.generator(self.discriminator_a(fake_a))
+            adversarial += self.loss.generator(self.discriminator_b(fake_b))
             cycle = ops.mean(ops.abs(self.to_a(fake_b, training=True) - a))
             cycle += ops.mean(ops.abs(self.to_b(fake_a, training=True) - b))
             loss = adversarial + self.cycle_weight * cycle
@@ -93,21 +96,30 @@ class CycleGAN(keras.Model):
         self.translator_optimizer.apply(tape.gradient(loss, weights), weights)
 
         with tf.GradientTape() as tape:
-            judgement = 0.0
-            for judge, real, fake in (
-                (self.judge_a, a, fake_a),
-                (self.judge_b, b, fake_b),
+            discriminator_loss = 0.0
+            for discriminator, real, fake in (
+                (self.discriminator_a, a, fake_a),
+                (self.discriminator_b, b, fake_b),
             ):
-                judgement += self.loss.discriminator(
-                    judge(real, training=True), judge(fake, training=True)
+                discriminator_loss += self.loss.discriminator(
+                    discriminator(real, training=True),
+                    discriminator(fake, training=True),
                 )
-        weights = self.judge_a.trainable_weights + self.judge_b.trainable_weights
-        self.judge_optimizer.apply(tape.gradient(judgement, weights), weights)
-        return {"cycle": cycle, "adversarial": adversarial, "judgement": judgement}
+        weights = (
+            self.discriminator_a.trainable_weights
+            + self.discriminator_b.trainable_weights
+        )
+        gradients = tape.gradient(discriminator_loss, weights)
+        self.discriminator_optimizer.apply(gradients, weights)
+        return {
+            "cycle": cycle,
+            "adversarial": adversarial,
+            "discriminator": discriminator_loss,
+        }
 
 
 def load_sets():
-    """The two sets, float32 `[898, 32, 32, 3]` and `[899, ...]` in `[-1, 1]`."""
+    """Returns sets A and B, float32 `[899, 32, 32, 3]` and `[898, ...]`."""
     digits, _ = load_images(Config(dataset="digits", image_size=32, channels=3))
     digits = digits.astype("float32") / 255
     a, b = digits[::2], digits[1::2]
@@ -132,14 +144,15 @@ def main(_):
     model.fit(batches.prefetch(2), steps_per_epoch=_STEPS.value)
 
     rows = []
-    for images, there, back in (
+    for images, translate, translate_back in (
         (a[:8], model.to_b, model.to_a),
         (b[:8], model.to_a, model.to_b),
     ):
-        rows += [images, there(images), back(there(images))]
-    pictures = to_uint8(np.concatenate(rows)).numpy()
-    save_image_grid(pictures, Path(_OUTPUT.value), columns=8)
-    print(f"Rows of 8: A, B(A), A(B(A)); B, A(B), B(A(B)): {_OUTPUT.value}")
+        translated = translate(images)
+        rows += [images, translated, translate_back(translated)]
+    grid = to_uint8(np.concatenate(rows)).numpy()
+    save_image_grid(grid, Path(_OUTPUT.value), columns=8)
+    print(f"Rows of a, to_b(a), to_a(to_b(a)), then of b. Saved to {_OUTPUT.value}")
 
 
 def _convolution(x, filters, kernel_size=3, strides=1):

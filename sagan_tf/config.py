@@ -111,12 +111,6 @@ class Config:
         "Folder of images, or of prepared TensorFlow Datasets.",
         resume=True,
     )
-    workdir: str | None = _setting(
-        None,
-        "Run",
-        "Run directory. The default is runs/ and the preset's name.",
-        resume=True,
-    )
     split: str = _setting("train", "Data", "Split of the TensorFlow Datasets set.")
     crop_size: int | None = _setting(
         None,
@@ -350,6 +344,12 @@ class Config:
         range=Range(0, 2**31 - 1),
     )
 
+    workdir: str | None = _setting(
+        None,
+        "Run",
+        "Run directory. The default is runs/ and the preset's name.",
+        resume=True,
+    )
     log_interval: int = _setting(
         50, "Run", "Steps between rows of logs/metrics.csv.", range=_COUNT
     )
@@ -501,7 +501,7 @@ def load_config(workdir: str | Path) -> Config:
     if not path.exists():
         raise UserError(
             f"There is no run in {workdir}: {path} is missing. "
-            "Train one with: python train.py"
+            "Train one with: python -m sagan_tf train"
         )
     return Config.from_json(path.read_text(), workdir)
 

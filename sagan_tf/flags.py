@@ -22,6 +22,7 @@ from sagan_tf.config import (
     value_type,
 )
 from sagan_tf.errors import UserError
+from sagan_tf.start_tensorflow import start_tensorflow
 
 
 def define_config_flags(values: flags.FlagValues) -> None:
@@ -144,6 +145,9 @@ def _explain(values: flags.FlagValues, error: str) -> str:
     name, value, reason = found.groups()
     if "other than None" in reason:
         return f"--{name} is missing: {values[name].help}"
+    choices = getattr(values[name].parser, "enum_values", None)
+    if choices:
+        return f"--{name} must be one of {', '.join(choices)}. Received: {value}"
     expected = values[name].parser.syntactic_help
     if expected:
         return f"--{name} takes {expected}. Received: {value}"
@@ -167,6 +171,7 @@ def _find_preset(name: str) -> Config:
     presets = preset_names()
     if name in presets:
         return load_preset(name)
+    start_tensorflow()
     import tensorflow_datasets as tfds
 
     if name.split("/")[0] in tfds.list_builders(with_community_datasets=False):

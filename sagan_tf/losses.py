@@ -76,6 +76,8 @@ class AdversarialLoss(NamedTuple):
             `generator_uses_real_logits`.
         generator_uses_real_logits: Boolean. True, for relativistic losses, costs a
             pass of the discriminator over real images in each generator update.
+        has_bounded_logits: Boolean. False for losses under which the discriminator's
+            logits may grow without limit: large ones are then no sign of a failure.
 
     Example:
 
@@ -92,6 +94,7 @@ class AdversarialLoss(NamedTuple):
     discriminator: Callable
     generator: Callable
     generator_uses_real_logits: bool = False
+    has_bounded_logits: bool = True
 
 
 LOSSES = {
@@ -100,7 +103,9 @@ LOSSES = {
         non_saturating_discriminator_loss, non_saturating_generator_loss
     ),
     "lsgan": AdversarialLoss(lsgan_discriminator_loss, lsgan_generator_loss),
-    "wgan": AdversarialLoss(wgan_discriminator_loss, wgan_generator_loss),
+    "wgan": AdversarialLoss(
+        wgan_discriminator_loss, wgan_generator_loss, has_bounded_logits=False
+    ),
 }
 
 
@@ -143,6 +148,7 @@ def serialize(loss: AdversarialLoss) -> Any:
         "discriminator": serialize_function(loss.discriminator),
         "generator": serialize_function(loss.generator),
         "generator_uses_real_logits": loss.generator_uses_real_logits,
+        "has_bounded_logits": loss.has_bounded_logits,
     }
 
 

@@ -15,13 +15,13 @@ def images(count=6, size=16, channels=3):
 def test_color_is_brightness_saturation_and_contrast():
     x = images(200)
     y = color(x, SEED).numpy()
-    # Whatever the three draws, the result is affine in the image with its greys:
-    # y = contrast * (grey + s * (x - grey)) + the rest, the same for all pixels.
-    grey = x.mean(axis=-1, keepdims=True)
+    # For any three draws the result is affine in the image and its gray version:
+    # y = contrast * (gray + s * (x - gray)) + constant.
+    gray = x.mean(axis=-1, keepdims=True)
     brightness, saturation, contrast = [], [], []
     for i in range(len(x)):
         basis = np.stack(
-            [(x[i] - grey[i]).ravel(), np.broadcast_to(grey[i], x[i].shape).ravel()]
+            [(x[i] - gray[i]).ravel(), np.broadcast_to(gray[i], x[i].shape).ravel()]
             + [np.ones(x[i].size)],
             axis=1,
         )
@@ -29,7 +29,7 @@ def test_color_is_brightness_saturation_and_contrast():
         assert residual < 1e-6
         contrast.append(solution[1])
         saturation.append(solution[0] / solution[1])
-        # mean(y) = mean(x) + brightness: saturation and contrast leave the mean.
+        # mean(y) = mean(x) + brightness: saturation and contrast keep the mean.
         brightness.append(y[i].mean() - x[i].mean())
     for values, low, high in (
         (brightness, -0.5, 0.5),
@@ -44,7 +44,7 @@ def test_color_is_brightness_saturation_and_contrast():
     np.testing.assert_allclose(draws, np.eye(3), atol=0.25)
 
 
-def test_color_leaves_alpha_alone():
+def test_color_does_not_change_alpha():
     x = images(channels=4)
     np.testing.assert_array_equal(color(x, SEED)[..., 3], x[..., 3])
     assert color(images(channels=1), SEED).shape == (6, 16, 16, 1)
@@ -66,7 +66,7 @@ def test_translation_moves_by_up_to_an_eighth_and_fills_with_zeros():
     assert len(shifts) == 25
 
 
-def test_cutout_blanks_a_square_of_half_the_size():
+def test_cutout_sets_a_square_of_half_the_size_to_zero():
     x = images(500)
     heights, first_rows = set(), set()
     for before, after in zip(x, cutout(x, SEED).numpy(), strict=True):
@@ -78,7 +78,7 @@ def test_cutout_blanks_a_square_of_half_the_size():
         assert np.all(after[mask] == 0)
         heights.add(len(rows))
         first_rows.add(rows[0])
-    # Half the size, and down to a quarter where half of it is beyond the border.
+    # Half the size, and down to a quarter if half of the square is outside.
     assert heights == {4, 5, 6, 7, 8}
     assert first_rows == set(range(13))
 
@@ -92,7 +92,7 @@ def test_is_differentiable_and_a_function_of_its_seed(name):
         value = tf.reduce_sum(function(x, SEED) * images()[::-1])
     gradient = tape.gradient(value, x).numpy()
     direction = np.random.default_rng(3).normal(size=x.shape).astype("float32")
-    # All three are linear in the image (but for a constant), so this is exact.
+    # All three are affine in the image, so this is exact.
     moved = tf.reduce_sum(function(x + direction, SEED) * images()[::-1])
     np.testing.assert_allclose(
         moved - value, np.sum(gradient * direction), rtol=1e-3, atol=1e-3

@@ -16,7 +16,7 @@ def norms(values):
 
 
 class Quadratic:
-    """`D(x) = a |x|**2 / 2`, whose gradient is `a x`; keeps where it was asked."""
+    """`D(x) = a |x|**2 / 2`, whose gradient is `a x`; stores its last input."""
 
     def __init__(self, a=1.0):
         self.a = tf.Variable(a)
@@ -28,7 +28,7 @@ class Quadratic:
 
 @pytest.mark.parametrize("a", [0.05, 0.3, 2.0])
 def test_penalties_equal_numpy_with_their_gradients(a):
-    """At the points that were looked at: |grad| = a |x|, d|grad| / da = |x|."""
+    """At the points of the penalty: |grad| = a |x|, d|grad| / da = |x|."""
     for name, penalty in PENALTIES.items():
         discriminate = Quadratic(a)
         with tf.GradientTape() as tape:
@@ -57,23 +57,23 @@ def test_points_are_uniform_on_lines_between_real_and_fake(name):
     fake[..., 1] = -2
     discriminate = Quadratic()
     PENALTIES[name](discriminate, real, fake, SEED)
-    place = discriminate.seen[:, 0, 0, 0]
-    np.testing.assert_allclose(discriminate.seen[:, 0, 0, 1], -2 * place, atol=1e-6)
-    assert place.min() >= 0 and place.max() <= 1
-    quartiles = np.quantile(place, [0.25, 0.5, 0.75])
+    fraction = discriminate.seen[:, 0, 0, 0]
+    np.testing.assert_allclose(discriminate.seen[:, 0, 0, 1], -2 * fraction, atol=1e-6)
+    assert fraction.min() >= 0 and fraction.max() <= 1
+    quartiles = np.quantile(fraction, [0.25, 0.5, 0.75])
     np.testing.assert_allclose(quartiles, [0.25, 0.5, 0.75], atol=0.03)
 
 
-def test_dragan_looks_around_real_images():
+def test_dragan_uses_points_around_real_images():
     real = np.random.default_rng(0).uniform(-1, 1, (500, 8, 8, 1)).astype("float32")
     discriminate = Quadratic()
     PENALTIES["dragan"](discriminate, real, images(1), SEED)
     away = (discriminate.seen - real) / real.std()
-    # Noise uniform up to half a deviation, times each image's own place on its line.
+    # Noise up to half a standard deviation, times one random fraction per image.
     assert away.min() >= 0
-    places = away.max(axis=(1, 2, 3)) / 0.5
+    fractions = away.max(axis=(1, 2, 3)) / 0.5
     np.testing.assert_allclose(
-        np.quantile(places, [0.25, 0.5, 0.75, 1]), [0.25, 0.5, 0.75, 1], atol=0.06
+        np.quantile(fractions, [0.25, 0.5, 0.75, 1]), [0.25, 0.5, 0.75, 1], atol=0.06
     )
     inside = away / away.max(axis=(1, 2, 3), keepdims=True)
     np.testing.assert_allclose(
@@ -81,7 +81,7 @@ def test_dragan_looks_around_real_images():
     )
 
 
-def test_r1_looks_at_real_images():
+def test_r1_uses_real_images():
     discriminate = Quadratic()
     PENALTIES["r1"](discriminate, images(0), images(1), SEED)
     np.testing.assert_array_equal(discriminate.seen, images(0))

@@ -9,7 +9,11 @@ def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags."""
     define_run_flags(values)
     flags.DEFINE_enum(
-        "format", "saved_model", ["saved_model"], "Format.", flag_values=values
+        "format",
+        "saved_model",
+        ["saved_model"],
+        "Format: saved_model.",
+        flag_values=values,
     )
 
 

@@ -4,7 +4,7 @@ import shlex
 
 from absl import flags
 
-from sagan_tf.commands.start_tensorflow import start_tensorflow
+from sagan_tf.start_tensorflow import start_tensorflow
 
 
 def define_flags(values: flags.FlagValues) -> None:

@@ -44,7 +44,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "method",
         "spherical",
         ["spherical", "linear"],
-        "How to interpolate latents (slerp or lerp); classes are always linear.",
+        "spherical (slerp) or linear (lerp), for latents; classes are always linear.",
         flag_values=values,
     )
     define_seed_flag(values)

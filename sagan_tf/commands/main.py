@@ -9,6 +9,7 @@ from typing import Any
 from absl import flags
 from absl import logging as absl_logging
 
+from sagan_tf import __version__
 from sagan_tf.errors import UserError
 from sagan_tf.flags import format_config_help, format_flag, parse_flags
 
@@ -37,6 +38,9 @@ def run_command(arguments: list[str]) -> int:
     try:
         if not arguments or arguments[0] in _HELP:
             print(_format_commands())
+            return 0
+        if arguments[0] == "--version":
+            print(f"sagan_tf {__version__}")
             return 0
         name, *given = arguments
         if name not in COMMANDS:
@@ -89,7 +93,7 @@ def _format_help(name: str, command: Any, values: flags.FlagValues) -> str:
     own = [
         format_flag(
             flag.name,
-            " ".join(filter(None, [flag.help, _syntax(flag)])),
+            flag.help.split(">: ")[-1],  # absl puts the choices before the help
             flag.default,
             flag.boolean,
         )
@@ -103,13 +107,3 @@ def _format_help(name: str, command: Any, values: flags.FlagValues) -> str:
             f"the result.\n\n{format_config_help()}"
         )
     return f"{usage}\n{''.join(own)}{settings}".rstrip()
-
-
-def _syntax(flag: Any) -> str:
-    """Returns the values that a flag takes, if absl knows them."""
-    if flag.boolean:
-        return ""
-    choices = getattr(flag.parser, "enum_values", None)
-    if choices:
-        return f"One of {', '.join(choices)}."
-    return ""

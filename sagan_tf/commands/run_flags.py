@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from sagan_tf.commands.start_tensorflow import start_tensorflow
 from sagan_tf.errors import UserError
+from sagan_tf.start_tensorflow import start_tensorflow
 
 if TYPE_CHECKING:
     from sagan_tf.run import Run
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 def define_run_flags(values: flags.FlagValues) -> None:
     """Defines `--workdir` and `--best`."""
     flags.DEFINE_string(
-        "workdir", None, "Run directory.", required=True, flag_values=values
+        "workdir",
+        None,
+        "Run directory, such as runs/digits.",
+        required=True,
+        flag_values=values,
     )
     flags.DEFINE_bool(
         "best",

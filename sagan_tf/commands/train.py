@@ -2,8 +2,8 @@
 
 from absl import flags
 
-from sagan_tf.commands.start_tensorflow import start_tensorflow
 from sagan_tf.flags import config_from_flags, define_config_flags
+from sagan_tf.start_tensorflow import start_tensorflow
 
 
 def define_flags(values: flags.FlagValues) -> None:

@@ -8,7 +8,11 @@ from sagan_tf.commands.run_flags import count
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags."""
     flags.DEFINE_string(
-        "workdir", None, "Run directory.", required=True, flag_values=values
+        "workdir",
+        None,
+        "Run directory, such as runs/digits.",
+        required=True,
+        flag_values=values,
     )
     flags.DEFINE_float(
         "fps", 6.0, "Grids per second.", lower_bound=0.1, flag_values=values

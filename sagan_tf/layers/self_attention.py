@@ -261,7 +261,7 @@ class SelfAttention(keras.layers.Layer):
             if channels < getattr(self, name):
                 raise ValueError(
                     f"`SelfAttention` with {name}={getattr(self, name)} needs at least "
-                    "that many channels. "
+                    "that many channels: wider networks have more. "
                     f"Received: input_shape={tuple(input_shape)}"
                 )
         for size in (height, width):

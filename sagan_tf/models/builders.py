@@ -119,8 +119,10 @@ def _value(config: Config, role: str, argument: str) -> Any:
     It is that of the field named `generator_` or `discriminator_` and the argument, if
     there is one and it is not None, else that of the field with the argument's name.
     """
-    own = getattr(config, f"{role}_{argument}", None)
-    return getattr(config, argument, None) if own is None else own
+    own = f"{role}_{argument}"
+    if getattr(config, own, None) is not None or not hasattr(config, argument):
+        return getattr(config, own)
+    return getattr(config, argument)
 
 
 def _check_settings(config: Config) -> None:
@@ -136,12 +138,17 @@ def _check_settings(config: Config) -> None:
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         owners = takers.get(field.name, [config.architecture])
-        if config.architecture in owners or value in (False, field.default):
+        # On by default, but config.json must not claim it for networks without it.
+        claimed = value is True and field.name.endswith("_spectral_normalization")
+        if config.architecture in owners or (
+            value in (False, field.default) and not claimed
+        ):
             continue
+        hint = f". Add --no{field.name}" if claimed else ""
         raise UserError(
             f"The {config.architecture} networks have no --{field.name}, only "
             f"--architecture={' or '.join(dict.fromkeys(owners))} has. "
-            f"Received: {field.name}={value}"
+            f"Received: {field.name}={value}{hint}"
         )
     if config.conditional and len(config.classes) < 2:
         raise UserError(

@@ -216,8 +216,8 @@ class Evaluation(StepCallback):
             lambda other: all(other[name] == text for name, text in row.items()),
             reversed(self._log.rows),
         )
-        # Rows of version 0.1 have no such column.
-        return [float(other["score"]) for other in same if "score" in other]
+        # Rows of version 0.1 have no score under this name.
+        return [float(other["score"]) for other in same if other.get("score")]
 
     def _is_better(self, score: float, before: list[float]) -> bool:
         if evaluation.METRICS[self._config.evaluation_metric].lower_is_better:
@@ -285,7 +285,7 @@ def measure_layers(model: Any) -> dict[str, float]:
                 continue
             # Without the name of the model that owns the networks.
             path = layer.path.partition("/")[-1]
-            values[f"{path}/{name}"] = float(value)
+            values[f"{path}/{name}"] = float(keras.ops.convert_to_numpy(value))
     return values
 
 

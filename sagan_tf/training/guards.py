@@ -72,7 +72,8 @@ class CollapseGuard(StepCallback):
                     "generator may have collapsed",
                 )
         margin = logs["real_logits"] - logs["fake_logits"]
-        if self._config.loss != "wgan" and margin > self.LARGEST_MARGIN:
+        bounded = self.model.adversarial_loss.has_bounded_logits
+        if bounded and margin > self.LARGEST_MARGIN:
             self._warn(
                 "margin",
                 f"the discriminator's logits are {margin:.3g} apart: it may be too "

@@ -1,6 +1,5 @@
 import dataclasses
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -166,21 +165,6 @@ def test_a_missing_folder_is_an_error(tmp_path):
         load_images(folder_config(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="needs --data_dir=DIR"):
         load_images(Config(dataset="folder"))
-
-
-def test_a_folders_fingerprint_changes_with_its_files_and_classes(tmp_path):
-    for name in ("a", "b"):
-        save_plain(tmp_path / name / "1.bmp")
-
-    def fingerprint(**settings):
-        config = folder_config(tmp_path, dataclasses.replace(CONDITIONAL, **settings))
-        return json.dumps(open_source(config).fingerprint())
-
-    plain = fingerprint()
-    assert fingerprint(conditional=False) == plain == fingerprint(classes=("a", "b"))
-    assert fingerprint(classes=("b", "a")) != plain  # the labels differ
-    os.utime(tmp_path / "b" / "1.bmp", (1, 1))  # another file of the same size
-    assert fingerprint() != plain
 
 
 def test_tfds_images_and_labels(portraits):

@@ -1,7 +1,7 @@
-"""The port against the original: golden numbers, and the original itself.
+"""Parity with the reference implementation: golden numbers, and the code itself.
 
-`golden/seed64_width8.npz` holds a checkpoint of the PyTorch system at an eighth of its
-width, what it computes in evaluation mode, and ten training steps of it.
+`golden/seed64_width8.npz` holds a checkpoint of the PyTorch networks at an eighth of
+their width, their outputs in evaluation mode, and ten training steps.
 """
 
 import dataclasses
@@ -63,7 +63,7 @@ def state_dict(golden, network):
 
 
 def to_torch(array):
-    """From Keras' layout to PyTorch's."""
+    """Converts an array from Keras' layout to PyTorch's."""
     array = np.atleast_1d(array)
     return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array
 
@@ -74,7 +74,7 @@ def relative_error(actual, expected):
 
 
 def check_evaluation(trained, golden):
-    """Images, logits and maps, within 1e-4 as asked; 1e-6 is what they are."""
+    """Checks images, logits and attention maps. 1e-4 was asked; 1e-6 is reached."""
     images, scores = trained.generator(golden["eval/z"], return_attention_scores=True)
     logits, more = trained.discriminator(
         golden["eval/image"], return_attention_scores=True
@@ -92,16 +92,16 @@ def check_evaluation(trained, golden):
         )
 
 
-def test_evaluation_equals_the_originals(workdir, golden):
+def test_evaluation_equals_the_reference(workdir, golden):
     check_evaluation(load_run(workdir), golden)
 
 
 @pytest.mark.parametrize("width", [8, 64])
-def test_a_pth_pair_gives_the_originals_numbers(width, tmp_path):
-    pytest.importorskip("torch", reason="PyTorch is not installed")
+def test_a_pth_pair_gives_the_reference_numbers(width, tmp_path):
+    pytest.importorskip("torch", reason="needs PyTorch")
     folder = GOLDEN if width == 8 else SHARED / "golden"
     if not folder.exists():
-        pytest.skip(f"{folder} is not there")
+        pytest.skip(f"{folder} is missing")
     name = f"seed64_width{width}"
     import_sagan64(tmp_path, folder / f"{name}_G.pth", folder / f"{name}_D.pth")
     trained = load_run(tmp_path)
@@ -109,20 +109,20 @@ def test_a_pth_pair_gives_the_originals_numbers(width, tmp_path):
     check_evaluation(trained, np.load(folder / f"{name}.npz"))
 
 
-class OriginalHabits:
-    """What the original does in training and `SAGAN` does not, done to a `SAGAN`.
+class ReferenceSteps:
+    """Makes a `SAGAN` train like the reference implementation where the two differ.
 
-    1. Its discriminator's u moves in the generator's update as well. u does not depend
-       on the images, so one forward more after a step does the same.
-    2. Its second discriminator forward overwrites u and v before the first one has gone
-       back, so that the gradient of the first sigma is taken at the second's u and v.
-       The gradient is off by about 1 %.
-    3. PyTorch's Adam divides the second moment by its bias correction before it adds
+    1. The reference also updates the discriminator's u in the generator's update. u
+       does not depend on the images, so one more forward pass after a step is the same.
+    2. Its second discriminator pass overwrites u and v before the backward pass of the
+       first one, which then takes the gradient of sigma at the second's u and v. The
+       gradient is off by about 1 %.
+    3. PyTorch's Adam applies the bias correction of the second moment before it adds
        epsilon, Keras' after.
 
-    Without them the ten steps part: the gradients of spectrally normalized kernels by
-    1 %, and since Adam with beta_1 = 0 takes steps of one size whatever the gradient's,
-    after ten steps D's u by up to 60 %.
+    Without these the ten steps diverge: the gradients of spectrally normalized kernels
+    by 1 %, and, since Adam with beta_1 = 0 takes steps of one size whatever the
+    gradient, D's u by up to 60 % after ten steps.
     """
 
     def __init__(self, model, golden, monkeypatch):
@@ -136,18 +136,17 @@ class OriginalHabits:
             if isinstance(layer, SpectralNormalization)
         ]
         self._power_iteration = SpectralNormalization._power_iteration
-        habit = self
         monkeypatch.setattr(
             SpectralNormalization,
             "_power_iteration",
-            lambda layer, kernel: habit._stale_power_iteration(layer, kernel),
+            lambda layer, kernel: self._stale_power_iteration(layer, kernel),
         )
         monkeypatch.setattr(model, "_draw_latents", self._draw_latents)
         for network in ("generator", "discriminator"):
             self._keep_first_gradients(network, monkeypatch)
 
     def step(self, i):
-        """Does the i-th golden step; returns D's and G's losses before the updates."""
+        """Runs the i-th golden step; returns D's and G's losses before the updates."""
         self._step = i
         self._calls.clear()
         model = self.model
@@ -199,12 +198,12 @@ class OriginalHabits:
 
 
 def is_zero(name, network):
-    """Whether a gradient is zero but for rounding, whatever the weights.
+    """Returns whether a gradient is zero up to rounding, whatever the weights.
 
-    Batch normalization takes a bias before it away again; the same number added to all
-    of a query's logits leaves the softmax as it is; and in the discriminator what
-    shifts all logits alike is lost between real and fake while every image is within
-    the hinge's margin, as all are here.
+    Batch normalization subtracts a bias before it; adding one number to all logits of a
+    query does not change the softmax; and in the discriminator a shift of all logits
+    cancels between real and fake images while all are within the hinge's margin, as
+    they are here.
     """
     if name.endswith("key_conv.bias"):
         return True
@@ -213,29 +212,29 @@ def is_zero(name, network):
     return name in ("attn2.value_conv.bias", "last.0.bias")
 
 
-def test_training_equals_the_originals(workdir, golden, monkeypatch):
+def test_training_equals_the_reference(workdir, golden, monkeypatch):
     model = load_run(workdir).model
     start = {
         name: variable.numpy()
         for name, variable in variables_by_name(model.generator).items()
     }
-    original = OriginalHabits(model, golden, monkeypatch)
-    losses = np.array([original.step(i) for i in range(STEPS)])
+    reference_steps = ReferenceSteps(model, golden, monkeypatch)
+    losses = np.array([reference_steps.step(i) for i in range(STEPS)])
     real, fake, generator = golden["train/losses"].T
     expected = np.stack([real + fake, generator], axis=1)
 
     for network in ("generator", "discriminator"):
         prefix = f"step0/{network[0]}_grad/"
         checked = 0
-        for name, gradient in original.gradients[network].items():
+        for name, gradient in reference_steps.gradients[network].items():
             if prefix + name not in golden:
-                continue  # left out of the file for its size
+                continue  # left out to keep the file small
             checked += 1
             reference = golden[prefix + name]
             if is_zero(name, network):
                 assert max(np.abs(gradient).max(), np.abs(reference).max()) < 1e-7, name
             elif name == "attn2.gamma" and network == "discriminator":
-                # A sum of 4,096 terms of either sign that all but cancel.
+                # A sum of 4,096 terms of both signs that nearly cancel.
                 assert relative_error(gradient, reference) < 1e-3, name
             else:
                 assert relative_error(gradient, reference) < 1e-5, name
@@ -251,33 +250,38 @@ def test_training_equals_the_originals(workdir, golden, monkeypatch):
                 continue
             actual = to_torch(variable)
             if name.endswith("running_var"):
-                # PyTorch keeps the unbiased variance, n / (n - 1) times ours.
+                # PyTorch averages the unbiased variance, n / (n - 1) times ours.
                 size = 4 * 2 ** (int(name[1]) - 1)
                 n = 8 * size**2
                 kept = 0.9 ** (2 * STEPS) * start[name]
                 actual = kept + (actual - kept) * n / (n - 1)
                 assert relative_error(actual, reference) < 1e-4, name
             elif is_zero(name, network):
-                # Adam makes steps of full size of what is rounding noise.
+                # Adam makes full-size steps from rounding noise.
                 assert np.abs(actual - reference).max() < 2 * STEPS * 1e-4 * (
                     4 if network == "discriminator" else 1
                 ), name
             elif name.endswith("running_mean"):
-                # It follows the bias before it, which wanders; see above.
+                # It follows the bias before it, which drifts; see above.
                 assert relative_error(actual, reference) < 2e-3, name
             else:
                 assert relative_error(actual, reference) < 1e-3, name
 
 
-def test_exports_and_goes_on(files, golden, tmp_path):
-    workdir = tmp_path / "imported"
-    preset = Config(dataset="digits", batch_size=8, steps=302, num_samples=4)
-    assert import_sagan64(workdir, **files, config=preset) == 300
-    before = load_run(workdir)
+@pytest.mark.slow
+def test_an_imported_run_exports_and_resumes(files, golden, tmp_path):
+    config = Config(dataset="digits", batch_size=8, steps=300, num_samples=4)
+    assert import_sagan64(tmp_path / "run", **files, config=config) == 300
+    before = load_run(tmp_path / "run")
     assert before.step == 300
 
-    train(before.config)  # exports what it ends with
-    after = load_run(workdir)
+    train(before.config)  # already complete: exports the checkpoint itself
+    model = tf.saved_model.load(str(tmp_path / "run" / "export" / "saved_model"))
+    images = model.signatures["serving_default"](tf.constant(golden["eval/z"]))
+    np.testing.assert_allclose(images["images"], golden["eval/image"], atol=1e-6)
+
+    train(dataclasses.replace(before.config, steps=302))
+    after = load_run(tmp_path / "run")
     assert after.step == 302
     for network in ("generator", "discriminator"):
         # Two steps of Adam away, and not a fresh start.
@@ -289,14 +293,6 @@ def test_exports_and_goes_on(files, golden, tmp_path):
         for old, new in pairs:
             assert np.abs(old - new).max() < 1e-3
 
-    # A run that trains no further exports the checkpoint itself.
-    still = tmp_path / "still"
-    import_sagan64(still, **files, config=dataclasses.replace(preset, steps=300))
-    train(load_run(still).config)
-    model = tf.saved_model.load(str(still / "export" / "saved_model"))
-    images = model.signatures["serving_default"](tf.constant(golden["eval/z"]))
-    np.testing.assert_allclose(images["images"], golden["eval/image"], atol=1e-6)
-
 
 def test_either_file_alone_is_enough(files, golden, tmp_path):
     import_sagan64(tmp_path / "G", generator=files["generator"])
@@ -307,7 +303,7 @@ def test_either_file_alone_is_enough(files, golden, tmp_path):
     np.testing.assert_allclose(logits, golden["eval/logits"], atol=1e-6)
 
 
-def test_widths_and_latents_are_read_off_the_tensors(files, golden, tmp_path):
+def test_widths_and_latents_are_inferred_from_the_tensors(files, golden, tmp_path):
     wide = DCGANGenerator(width=16, latent_dim=100, spectral_norm_axis="input")
     wide.build((None, 100))
     state = {name: to_torch(v) for name, v in variables_by_name(wide).items()}
@@ -369,9 +365,9 @@ def test_a_checkpoint_that_does_not_fit_is_refused(change, message, golden, tmp_
 
 @pytest.mark.parametrize("content", [b"", b"a text\n", b"\x80\x02."])
 @pytest.mark.parametrize("suffix", [".pth", ".npz"])
-def test_a_file_that_is_no_checkpoint_is_refused(suffix, content, tmp_path):
+def test_a_file_that_is_not_a_checkpoint_is_refused(suffix, content, tmp_path):
     if suffix == ".pth":
-        pytest.importorskip("torch", reason="PyTorch is not installed")
+        pytest.importorskip("torch", reason="needs PyTorch")
     path = tmp_path / f"G{suffix}"
     path.write_bytes(content)
     with pytest.raises(UserError, match=str(path)):
@@ -381,7 +377,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(suffix, content, tmp_path):
 
 
 def test_a_whole_model_is_refused(tmp_path):
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch = pytest.importorskip("torch", reason="needs PyTorch")
     path = tmp_path / "G.pth"
     torch.save(torch.nn.Linear(2, 2), path)
     with pytest.raises(UserError, match="run code"):
@@ -404,28 +400,31 @@ def test_files_of_different_steps_are_refused(files, tmp_path):
         import_sagan64(tmp_path / "run", files["generator"], other)
 
 
-def test_nothing_is_written_over_a_run(workdir, files):
-    with pytest.raises(UserError, match="holds a run already"):
+def test_a_run_is_not_overwritten(workdir, files):
+    with pytest.raises(UserError, match="already holds a run"):
         import_sagan64(workdir, **files)
 
 
-def test_no_file_is_refused(tmp_path):
+def test_a_file_is_required(tmp_path):
     with pytest.raises(UserError, match="--generator"):
         import_sagan64(tmp_path / "run")
 
 
-def test_equals_the_original_with_fresh_weights(tmp_path):
-    """Another network each time: no number here is known beforehand."""
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+def test_fresh_weights_equal_the_reference(tmp_path):
+    """The weights are random in every run, so no number is known beforehand."""
+    torch = pytest.importorskip("torch", reason="needs PyTorch")
     path = SHARED / "reference" / "torch_sagan64.py"
     if not path.exists():
-        pytest.skip(f"the original, {path}, is not there")
+        pytest.skip(f"the reference implementation, {path}, is missing")
     spec = importlib.util.spec_from_file_location("torch_sagan64", path)
-    original = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(original)
+    reference = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(reference)
 
     seed = torch.seed()
-    networks = {"G": original.Generator(width=8), "D": original.Discriminator(width=8)}
+    networks = {
+        "G": reference.Generator(width=8),
+        "D": reference.Discriminator(width=8),
+    }
     latents = torch.randn(4, 128)
     with torch.no_grad():
         for attention in ("attn1", "attn2"):
@@ -470,9 +469,9 @@ def test_equals_the_original_with_fresh_weights(tmp_path):
     ):
         np.testing.assert_allclose(actual, theirs.detach(), atol=1e-5, err_msg=message)
     for (network, name), gradient in zip(variables, gradients, strict=True):
-        reference = networks[network].get_parameter(name).grad.numpy()
+        expected_gradient = networks[network].get_parameter(name).grad.numpy()
         if name.endswith("key_conv.bias"):
             assert np.abs(gradient).max() < 1e-5, f"{network} {name} {message}"
         else:
-            error = relative_error(to_torch(gradient), reference)
+            error = relative_error(to_torch(gradient), expected_gradient)
             assert error < 1e-3, f"{network} {name} {message}"

@@ -1,34 +1,19 @@
 import csv
-import re
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from sagan_tf.evaluation.statistics import Gaussian
 
+from sagan_tf import Sampler
 from sagan_tf.config import Config
-from sagan_tf.errors import UserError
 from sagan_tf.evaluation.extractors import Extractor
-from sagan_tf.evaluation.metrics import frechet_distance
+from sagan_tf.evaluation.formulas import frechet_distance
+from sagan_tf.evaluation.gaussian import Gaussian
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.training import callbacks
-from sagan_tf.training.callbacks import CollapseGuard, MetricsLog, NonFiniteGuard
+from sagan_tf.training.callbacks import MetricsLog, SampleGrid
 from sagan_tf.training.checkpoints import Checkpoints
-
-SMALL = {
-    "image_size": 32,
-    "channels": 1,
-    "width": 8,
-    "log_interval": 2,
-    "generator_attention_resolutions": (8,),
-    "discriminator_attention_resolutions": (8,),
-}
-LOGS = {
-    "generator_loss": 1.0,
-    "discriminator_loss": 2.0,
-    "real_logits": 3.0,
-    "fake_logits": 4.0,
-}
+from tests.training.settings import LOGS, SMALL
 
 
 @pytest.fixture(scope="module")
@@ -59,34 +44,49 @@ def test_metrics_are_logged_by_step(model, tmp_path):
     assert rows[0]["generator/attention_8x8/gamma"] == "0"
     sigma = float(rows[0]["discriminator/sn_8x8/sigma"])
     layer = model.discriminator.get_layer("sn_8x8")
-    # One power iteration from a random start is near, and never above.
+    # One power iteration from a random start: near the true value, and never above.
     kernel = layer.kernel.numpy().reshape(-1, 16)
     true_sigma = np.linalg.svd(kernel, compute_uv=False)[0]
     assert 0.5 * true_sigma < sigma <= true_sigma * 1.0001
     assert float(rows[0]["images_per_second"]) > 0
 
 
-def test_each_row_is_of_the_steps_since_the_row_before(model, tmp_path, monkeypatch):
+def test_each_row_averages_the_steps_since_the_row_before(model, tmp_path, monkeypatch):
     resets = []
     monkeypatch.setattr(model, "reset_metrics", lambda: resets.append(model))
     write_log(model, tmp_path, 0, 7)
     assert len(resets) == 3
 
 
-def test_tensorboard_gets_the_same(model, tmp_path):
+def test_tensorboard_gets_the_same_numbers_and_the_grids(model, tmp_path):
     pytest.importorskip("tensorboard")
     write_log(model, tmp_path, 0, 5)
-    (path,) = (tmp_path / "logs" / "tensorboard").iterdir()
-    values = {}
-    for record in tf.data.TFRecordDataset(str(path)):
-        event = tf.compat.v1.Event.FromString(record.numpy())
-        for value in event.summary.value:
-            values[event.step, value.tag] = float(tf.make_ndarray(value.tensor))
-    assert {step for step, _ in values} == {2, 4}
-    assert values[4, "discriminator_loss"] == LOGS["discriminator_loss"]
+    config = Config(**SMALL, workdir=str(tmp_path), num_samples=4, sample_interval=3)
+    grid = SampleGrid(config, Sampler(model.ema_generator))
+    grid.set_model(model)
+    model.step.assign(0)
+    grid.on_train_begin()
+    for step in range(4):
+        grid.on_train_batch_end(step, LOGS)
+    scalars, images = {}, {}
+    for path in (tmp_path / "logs" / "tensorboard").iterdir():
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                array = tf.make_ndarray(value.tensor)
+                kind = images if value.tag == "samples" else scalars
+                kind[event.step, value.tag] = array
+    assert {step for step, _ in scalars} == {2, 4}
+    assert scalars[4, "discriminator_loss"] == LOGS["discriminator_loss"]
+    assert set(images) == {(3, "samples")}
+    _, _, encoded = images[3, "samples"]
+    written = (tmp_path / "samples" / "000003.png").read_bytes()
+    np.testing.assert_array_equal(
+        tf.io.decode_png(encoded)[..., :1], tf.io.decode_png(written)
+    )
 
 
-def test_a_killed_runs_log_goes_on_without_gaps_or_doubles(model, tmp_path):
+def test_the_log_of_a_killed_run_has_neither_gaps_nor_duplicates(model, tmp_path):
     write_log(model, tmp_path, 0, 10)
     path = tmp_path / "logs" / "metrics.csv"
     text = path.read_text()
@@ -102,93 +102,10 @@ def test_a_killed_runs_log_goes_on_without_gaps_or_doubles(model, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_losses_that_are_no_numbers_end_the_run(model, value):
-    guard = NonFiniteGuard()
-    guard.set_model(model)
-    model.step.assign(4)
-    guard.on_train_begin()
-    guard.on_train_batch_end(0, LOGS)
-    with pytest.raises(UserError, match="no longer finite at step 6"):
-        guard.on_train_batch_end(1, {**LOGS, "generator_loss": value})
-
-
-def guard_for(model, real_images, **config):
-    guard = CollapseGuard(Config(**SMALL, sample_interval=2, **config), real_images)
-    guard.set_model(model)
-    model.step.assign(998)
-    guard.on_train_begin()
-    return guard
-
-
-def noise(deviation):
-    random = np.random.default_rng(0)
-    return random.normal(0, deviation, (64, 32, 32, 1)).astype("float32")
-
-
-HEALTHY = {**LOGS, "real_logits": 1.0, "fake_logits": -1.0}
-
-
-def warnings_of(guard, capsys, logs=HEALTHY, steps=4):
-    for step in range(steps):
-        guard.on_train_batch_end(step, logs)
-    return capsys.readouterr().err.splitlines()
-
-
-def test_samples_that_are_all_alike_are_warned_of_once(model, capsys):
-    # What an untrained generator makes varies little; noise of 0.3 a lot.
-    (line,) = warnings_of(guard_for(model, noise(0.3)), capsys)
-    assert line.startswith("Warning, step 1000: samples vary only")
-    samples = model.generate(64, seed=0).astype(float)
-    ratio = samples.std(axis=0).mean() / (127.5 * noise(0.3).std(axis=0).mean())
-    assert f"only {ratio:.0%} as much" in line
-
-
-def test_a_healthy_run_is_not_warned_of(model, capsys):
-    assert warnings_of(guard_for(model, noise(0.002)), capsys) == []
-
-
-def test_an_early_lack_of_variety_is_not_warned_of(model, capsys):
-    guard = guard_for(model, noise(0.3))
-    model.step.assign(990)
-    guard.on_train_begin()
-    assert warnings_of(guard, capsys) == []
-
-
-def test_a_discriminator_that_is_too_strong_is_warned_of(model, capsys):
-    logs = {**LOGS, "real_logits": 9.0, "fake_logits": -9.0}
-    (line,) = warnings_of(guard_for(model, noise(0.002)), capsys, logs)
-    assert "logits are 18 apart" in line
-    # A Wasserstein critic's have no natural size.
-    assert warnings_of(guard_for(model, noise(0.002), loss="wgan"), capsys, logs) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "factor", "message"),
-    [
-        ("sn_8x8", 1e4, "discriminator/sn_8x8/sigma is .* usual are 0.01 to 100"),
-        ("sn_8x8", 1e-4, "discriminator/sn_8x8/sigma is"),
-        ("attention_8x8", None, "discriminator/attention_8x8/gamma is -11"),
-    ],
-)
-def test_sigma_and_gamma_out_of_band_are_warned_of(
-    model, capsys, name, factor, message
-):
-    layer = model.discriminator.get_layer(name)
-    variable = layer.gamma if factor is None else layer.kernel
-    before = variable.numpy()
-    variable.assign(before * factor if factor else -11.0)
-    try:
-        (line,) = warnings_of(guard_for(model, noise(0.002)), capsys)
-    finally:
-        variable.assign(before)
-    assert re.search(message, line)
-
-
 def evaluation_for(
-    model, workdir, monkeypatch, figures, extractor_name="means", metric="fid"
+    model, workdir, monkeypatch, scores, extractor_name="means", metric="fid"
 ):
-    """The callback over the digits, whose figure is what the test says."""
+    """Returns the callback for the digits, with scores that the test chooses."""
     extractor = Extractor(
         "means",
         extractor_name,
@@ -198,13 +115,13 @@ def evaluation_for(
     monkeypatch.setattr(
         callbacks.evaluation, "load_extractor", lambda name, config: extractor
     )
-    if figures is not None:
-        figures = iter(figures)
+    if scores is not None:
+        scores = iter(scores)
         monkeypatch.setattr(
             callbacks.evaluation,
             "evaluate",
             lambda *_, **__: (
-                {metric: next(figures)},
+                {metric: next(scores)},
                 {
                     "fake": f"at step {model.step}",
                     "num_fake": 50,
@@ -220,7 +137,8 @@ def evaluation_for(
         evaluation_metric=metric,
     )
     checkpoints = Checkpoints(workdir, model)
-    evaluation = callbacks.Evaluation(config, checkpoints)
+    sampler = Sampler(model.ema_generator)
+    evaluation = callbacks.Evaluation(config, sampler, checkpoints)
     evaluation.set_model(model)
     return evaluation, checkpoints
 
@@ -235,10 +153,10 @@ def evaluate_steps(evaluation, first, last):
     evaluation.on_train_end()
 
 
-def read_figures(workdir):
+def read_scores(workdir):
     with open(workdir / "logs" / "evaluation.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    return [(int(row["step"]), float(row["figure"])) for row in rows]
+    return [(int(row["step"]), float(row["score"])) for row in rows]
 
 
 def test_the_best_checkpoint_is_kept_over_restarts(model, tmp_path, monkeypatch):
@@ -246,30 +164,30 @@ def test_the_best_checkpoint_is_kept_over_restarts(model, tmp_path, monkeypatch)
         model, tmp_path, monkeypatch, [9.0, 5.0, 3.0, 4.0, 3.5, 2.0]
     )
     evaluate_steps(evaluation, 0, 6)
-    assert read_figures(tmp_path) == [(0, 9.0), (2, 5.0), (4, 3.0), (6, 4.0)]
+    assert read_scores(tmp_path) == [(0, 9.0), (2, 5.0), (4, 3.0), (6, 4.0)]
     assert checkpoints.restore(best=True) == 4
-    # Killed, and gone on from step 4: step 6 comes again, and is not the best.
+    # Killed and resumed from step 4: step 6 comes again, and is not the best.
     evaluate_steps(evaluation, 4, 6)
-    assert read_figures(tmp_path) == [(0, 9.0), (2, 5.0), (4, 3.0), (6, 3.5)]
+    assert read_scores(tmp_path) == [(0, 9.0), (2, 5.0), (4, 3.0), (6, 3.5)]
     assert checkpoints.restore(best=True) == 4
     evaluate_steps(evaluation, 6, 8)
     assert checkpoints.restore(best=True) == 8
 
 
 @pytest.mark.parametrize("other", [{"extractor_name": "larger"}, {"metric": "kid"}])
-def test_figures_of_another_protocol_are_kept_and_not_compared(
+def test_scores_of_another_protocol_are_kept_and_not_compared(
     other, model, tmp_path, monkeypatch
 ):
     evaluation, _ = evaluation_for(model, tmp_path, monkeypatch, [9.0, 5.0])
     evaluate_steps(evaluation, 0, 2)
-    # At step 2 again: this figure is not known there.
-    figures = [900.0, 800.0, 850.0]
+    # Step 2 is evaluated again: it has no score by this protocol.
+    scores = [900.0, 800.0, 850.0]
     evaluation, checkpoints = evaluation_for(
-        model, tmp_path, monkeypatch, figures, **other
+        model, tmp_path, monkeypatch, scores, **other
     )
     evaluate_steps(evaluation, 2, 6)
     expected = [(0, 9.0), (2, 5.0), (2, 900.0), (4, 800.0), (6, 850.0)]
-    assert read_figures(tmp_path) == expected
+    assert read_scores(tmp_path) == expected
     assert checkpoints.restore(best=True) == 4
     # Back to the first protocol, whose best checkpoint is gone.
     evaluation, checkpoints = evaluation_for(model, tmp_path, monkeypatch, [7.0])
@@ -277,9 +195,7 @@ def test_figures_of_another_protocol_are_kept_and_not_compared(
     assert checkpoints.restore(best=True) == 6
 
 
-def test_the_best_checkpoint_is_there_before_its_row_says_so(
-    model, tmp_path, monkeypatch
-):
+def test_the_best_checkpoint_is_saved_before_its_row(model, tmp_path, monkeypatch):
     evaluation, checkpoints = evaluation_for(model, tmp_path, monkeypatch, [9.0, 3.0])
 
     def interrupted():
@@ -291,10 +207,10 @@ def test_the_best_checkpoint_is_there_before_its_row_says_so(
     with pytest.raises(KeyboardInterrupt):
         evaluate_steps(evaluation, 0, 2)
     evaluation.on_train_end()
-    assert read_figures(tmp_path) == [(0, 9.0)]
+    assert read_scores(tmp_path) == [(0, 9.0)]
 
 
-def test_the_figure_is_of_the_averaged_generator(model, tmp_path, monkeypatch):
+def test_the_score_is_that_of_the_ema_generator(model, tmp_path, monkeypatch):
     monkeypatch.setenv("SAGAN_TF_CACHE", str(tmp_path / "cache"))
     evaluation, _ = evaluation_for(model, tmp_path, monkeypatch, None)
     trained = model.generator.get_weights()
@@ -303,15 +219,16 @@ def test_the_figure_is_of_the_averaged_generator(model, tmp_path, monkeypatch):
         evaluate_steps(evaluation, 0, 2)
     finally:
         model.generator.set_weights(trained)
-    (_, _, chunks) = callbacks.evaluation.find_images(
-        "train", evaluation._config
-    ).load()
+    real = callbacks.evaluation.find_images("train", evaluation._config).load()
     real, fake = (
         gaussian(images / 127.5 - 1)
-        for images in (np.concatenate(list(chunks)), model.generate(50, seed=0))
+        for images in (
+            np.concatenate(list(real.chunks)),
+            Sampler(model.ema_generator).generate(50, seed=0),
+        )
     )
-    (_, (_, figure)) = read_figures(tmp_path)
-    assert figure == pytest.approx(frechet_distance(real, fake), rel=1e-4)
+    (_, (_, score)) = read_scores(tmp_path)
+    assert score == pytest.approx(frechet_distance(real, fake), rel=1e-4)
 
 
 def gaussian(images):

@@ -60,7 +60,7 @@ def test_every_variable_comes_back(model, tmp_path):
             np.testing.assert_array_equal(actual, expected, err_msg=expected.path)
 
 
-def test_nothing_there_is_no_step(tmp_path):
+def test_without_checkpoints_there_is_no_step(tmp_path):
     assert restore(tmp_path)[0] is None
 
 
@@ -73,7 +73,7 @@ def test_the_last_three_are_kept(model, tmp_path):
 def test_a_half_written_checkpoint_is_never_the_last(model, tmp_path):
     save(model, tmp_path, 1)
     folder = tmp_path / "checkpoints"
-    # As a kill while step 2 is written leaves it: data, but not yet named.
+    # What a kill while writing step 2 leaves: data that no state file names.
     shutil.copy(folder / "step-1.index", folder / "step-2.index")
     (folder / "step-2.data-00000-of-00001").write_bytes(b"half")
     assert restore(tmp_path)[0] == 1
@@ -120,7 +120,7 @@ def test_the_last_checkpoint_is_not_written_twice(model, tmp_path):
     assert times() == before
 
 
-def test_weights_that_are_no_numbers_are_not_saved(model, tmp_path):
+def test_weights_that_are_not_finite_are_not_saved(model, tmp_path):
     save(model, tmp_path, 1)
     model.step.assign(2)
     model.discriminator.to_logit.bias.assign([np.nan])

@@ -7,7 +7,7 @@ import tensorflow as tf
 from sagan_tf import load_run
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
-from sagan_tf.training import run
+from sagan_tf.training import train
 
 CONFIG = Config(
     image_size=32,
@@ -27,22 +27,23 @@ CONFIG = Config(
 
 @pytest.fixture(autouse=True)
 def on_two_devices(two_devices, monkeypatch):
-    monkeypatch.setitem(run.__globals__, "make_strategy", lambda: two_devices)
+    monkeypatch.setitem(train.__globals__, "make_strategy", lambda: two_devices)
 
 
-def test_a_run_on_several_devices_goes_on_and_is_sampled_on_one(tmp_path):
+def test_a_run_on_several_devices_resumes_and_is_sampled_on_one(tmp_path):
     config = dataclasses.replace(CONFIG, workdir=str(tmp_path))
-    run(config)
-    run(dataclasses.replace(config, steps=3))
-    trained = load_run(tmp_path)
-    assert trained.step == 3
+    train(config)
+    train(dataclasses.replace(config, steps=3))
+    run = load_run(tmp_path)
+    assert run.step == 3
     model = tf.saved_model.load(str(tmp_path / "export" / "saved_model"))
     images = model.signatures["sample"](
         num_images=tf.constant(4), seed=tf.constant(1), truncation=tf.constant(1.0)
     )["images"]
-    np.testing.assert_array_equal(images, trained.generate(4, seed=1))
+    np.testing.assert_array_equal(images, run.generate(4, seed=1))
 
 
+@pytest.mark.slow
 def test_a_conditional_run_on_several_devices(tmp_path):
     config = dataclasses.replace(
         CONFIG,
@@ -51,12 +52,12 @@ def test_a_conditional_run_on_several_devices(tmp_path):
         synchronized_batch_norm=True,
         workdir=str(tmp_path),
     )
-    run(config)
+    train(config)
     assert load_run(tmp_path).step == 2
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):
     config = dataclasses.replace(CONFIG, batch_size=7, workdir=str(tmp_path / "run"))
     with pytest.raises(UserError, match="cannot be shared by 2 GPUs"):
-        run(config)
+        train(config)
     assert not (tmp_path / "run").exists()

@@ -1,0 +1,139 @@
+import dataclasses
+
+import pytest
+from absl import flags
+
+from sagan_tf.config import Config
+from sagan_tf.errors import UserError
+from sagan_tf.flags import (
+    config_from_flags,
+    define_config_flags,
+    format_config_help,
+    parse_flags,
+)
+
+FILE = """
+from sagan_tf.config import Config
+
+def get_config():
+    return Config(dataset="cifar10", image_size=32, batch_size=16)
+"""
+
+
+@pytest.fixture
+def resolve(tmp_path, monkeypatch):
+    """Resolves flags as `train` does, in a folder with the config file `small.py`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.py").write_text(FILE)
+
+    def call(*arguments):
+        values = flags.FlagValues()
+        define_config_flags(values)
+        parse_flags(values, list(arguments))
+        return config_from_flags(values)
+
+    return call
+
+
+def test_data_dir_is_absolute(resolve, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/user")
+    for given, expected in (
+        ("pictures", str(tmp_path / "pictures")),
+        ("~/pictures", "/home/user/pictures"),
+        ("gs://bucket/data", "gs://bucket/data"),
+    ):
+        assert resolve("--config=small.py", f"--data_dir={given}").data_dir == expected
+
+
+def test_flags_replace_the_values_of_a_preset(resolve):
+    config = resolve("--config=small.py", "--batch_size=8", "--nojit_compile")
+    assert config == dataclasses.replace(
+        Config(dataset="cifar10", image_size=32), batch_size=8, workdir="runs/small"
+    )
+
+
+def test_a_preset_is_named_by_dataset_or_config(resolve):
+    by_dataset, by_config = resolve("--dataset=mnist"), resolve("--config=mnist")
+    assert by_dataset == by_config
+    assert (by_dataset.dataset, by_dataset.workdir) == ("mnist", "runs/mnist")
+    faces = resolve("--config=mnist", "--dataset=celeb_a", "--channels=3")
+    assert (faces.dataset, faces.steps) == ("celeb_a", by_dataset.steps)
+    assert resolve().workdir == "runs/digits"
+
+
+def test_every_field_is_a_flag(resolve):
+    values = {
+        "dataset": "cifar100",
+        "data_dir": "d",
+        "workdir": "w",
+        "split": "test",
+        "classes": "cat,dog",
+        "evaluation_extractor": "inception",
+        "generator_attention_resolutions": "8,16",
+        "discriminator_attention_resolutions": "",
+        "batch_size": "14",
+        "decay_end_step": "8",
+    }
+    for field in dataclasses.fields(Config):
+        choices = field.metadata["choices"]
+        if choices:
+            values[field.name] = next(c for c in choices[::-1] if c != field.default)
+        elif field.type is bool:
+            values[field.name] = str(not field.default)
+        elif field.type in (int, int | None):
+            values.setdefault(field.name, "7")
+        elif field.type in (float, float | None):
+            values[field.name] = "0.25"
+    arguments = [f"--{name}={value}" for name, value in values.items()]
+    config = resolve("--config=small.py", *arguments)
+    for field in dataclasses.fields(Config):
+        assert getattr(config, field.name) != field.default, field.name
+    assert config.generator_attention_resolutions == (8, 16)
+    assert config.discriminator_attention_resolutions == ()
+    assert (config.batch_size, config.beta_1) == (14, 0.25)
+
+
+def test_workdir_alone_gives_the_settings_of_its_run(resolve, tmp_path):
+    config = Config(batch_size=9, workdir=str(tmp_path / "run"))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text(config.to_json())
+    resolved = resolve(f"--workdir={tmp_path / 'run'}", "--steps=5")
+    assert resolved == dataclasses.replace(config, steps=5)
+
+
+def test_a_tfds_name_needs_no_preset(resolve):
+    config = resolve("--dataset=lsun/bedroom")
+    assert (config.dataset, config.workdir) == ("lsun/bedroom", "runs/lsun_bedroom")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset=mnits"], "Did you mean mnist?"),
+        (["--loss=hinges"], "hinge, non_saturating"),
+        (["--generator_attention_resolutions=a"], "takes numbers"),
+        (["--batch_size=0"], "at least 1"),
+        (["--config=nowhere.py"], "no config file.*or a preset: celeb_a"),
+        (["--batch_size=abc"], "^--batch_size takes an integer. Received: abc"),
+        (["--jit_compile=3"], "^--jit_compile=3: "),
+        (["--beta_1=nan"], "^--beta_1 must be finite. Received: nan"),
+        (["--widht=3"], "Did you mean: width"),
+        (["digits"], "Unexpected argument 'digits'. Flags have the form --name=value"),
+    ],
+)
+def test_mistakes_are_explained(resolve, arguments, message):
+    with pytest.raises(UserError, match=message):
+        resolve(*arguments)
+
+
+def test_help_shows_groups_defaults_ranges_and_choices():
+    text = format_config_help()
+    for group in ("Data", "Networks", "Training", "Run"):
+        assert f"\n{group}\n" in f"\n{text}"
+    for field in dataclasses.fields(Config):
+        assert f"--{'[no]' * (field.type is bool)}{field.name}" in text
+    assert "--batch_size  (default: 64)" in text
+    assert "--[no]conditional  (default: false)" in text
+    assert "One of hinge, non_saturating, lsgan, wgan." in text
+    assert "Must be in [0, 1)." in text
+    assert max(map(len, text.splitlines())) <= 80
