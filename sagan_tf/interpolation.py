@@ -25,8 +25,16 @@ def interpolate(
     Returns:
         float32 `[length, ..., dimensions]`, where `length` is
         `(points - 1) * (steps - 1) + 1`, or `points * (steps - 1)` if closed.
+
+    Raises:
+        ValueError: if there are fewer than two points or steps.
     """
     points = np.asarray(points, np.float64)
+    if steps < 2 or len(points) < 2:
+        raise ValueError(
+            "A path needs two points or more, and two steps or more between them. "
+            f"Received: {len(points)} points, steps={steps}"
+        )
     ends = np.concatenate([points[1:], points[:1]]) if closed else points[1:]
     fractions = np.linspace(0, 1, steps)[:-1]
     between = _slerp if method == "spherical" else _lerp

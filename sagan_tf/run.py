@@ -210,9 +210,9 @@ class Run:
             fake = evaluation.find_images(samples, self.config, num_images)
             name = Path(samples).stem
         else:
-            generator = self.generator if ema else self.model.generator
+            raw = Sampler(self.model.generator, self.config.latent_distribution)
             fake = evaluation.generated_images(
-                Sampler(generator, self.config.latent_distribution),
+                self.sampler if ema else raw,
                 "EMA generator" if ema else "raw generator",
                 self.step,
                 num_images,

@@ -1,5 +1,6 @@
 """What differs between the Keras backends: compiled calls and gradients."""
 
+import contextlib
 import functools
 
 import keras
@@ -16,6 +17,15 @@ POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 
 def dtype(tensor):
     return keras.backend.standardize_dtype(tensor.dtype)
+
+
+def double_precision():
+    """Returns a context in which the backend has float64: JAX rounds to float32."""
+    if BACKEND != "jax":
+        return contextlib.nullcontext()
+    import jax
+
+    return jax.enable_x64(True)
 
 
 def compiled(layer, mode):

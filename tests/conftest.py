@@ -14,8 +14,15 @@ if keras.backend.backend() == "tensorflow":
 
 
 @pytest.fixture(autouse=True)
-def seeded():
+def global_state():
+    """Each test starts from the same random seed and without deterministic ops."""
     keras.utils.set_random_seed(0)
+    yield
+    if keras.backend.backend() == "tensorflow":
+        # Training enables them for its whole process. TensorFlow has no public way back.
+        from tensorflow.python.framework.config import disable_op_determinism
+
+        disable_op_determinism()
 
 
 @pytest.fixture(scope="session")

@@ -123,7 +123,7 @@ class Contract:
         weights = np.random.default_rng(0).normal(size=shape).astype("float32")
 
         def compute_loss():
-            return ops.sum(layer(*case.inputs) * weights)
+            return ops.sum(layer(*case.inputs) * ops.convert_to_tensor(weights))
 
         variables = layer.trainable_variables
         found = [

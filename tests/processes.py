@@ -1,4 +1,4 @@
-"""Commands as a user types them, in processes of their own."""
+"""Commands in processes of their own."""
 
 import os
 import signal
@@ -16,22 +16,23 @@ TINY = (
 )
 
 
-def start(*arguments, cwd=REPOSITORY):
+def start(*arguments, cwd=REPOSITORY, env=None):
+    inherited = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
     return subprocess.Popen(
         [sys.executable, *arguments],
         cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        # Ctrl-C is ignored by what a shell has started in the background, and by all
-        # that is started from there.
+        env={**inherited, "PYTHONPATH": str(REPOSITORY), **(env or {})},
+        # Processes that a shell starts in the background ignore Ctrl-C, and so do
+        # their children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
-def call(*arguments, cwd=REPOSITORY):
-    process = start(*arguments, cwd=cwd)
+def call(*arguments, **kwargs):
+    process = start(*arguments, **kwargs)
     stdout, stderr = process.communicate()
     return process.returncode, stdout, stderr
 
@@ -39,7 +40,3 @@ def call(*arguments, cwd=REPOSITORY):
 def pixels(path):
     with Image.open(path) as picture:
         return np.asarray(picture)
-
-
-def command(name, workdir, *arguments):
-    return call("-m", "sagan_tf", name, f"--workdir={workdir}", *arguments)

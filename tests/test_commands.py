@@ -1,124 +1,126 @@
-"""python -m sagan_tf COMMAND, as a user calls it."""
+"""The commands as a user calls them, in this process."""
 
 import json
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from sagan_tf import load_run
+from sagan_tf import Sampler, load_run
+from sagan_tf.commands.main import COMMANDS, run_command
 from sagan_tf.data import load_images
-from tests.processes import call, command, pixels
+from sagan_tf.evaluation import METRICS
+from tests.processes import TINY, pixels
 
 
-def test_saved_model_gives_the_runs_images_without_this_package(workdir, tmp_path):
-    expected = load_run(workdir).generate(5, seed=3)
-    np.save(tmp_path / "expected.npy", expected)
-    script = f"""
-import sys
-# TensorFlow imports Keras where it can: here, it cannot.
-sys.modules["keras"] = sys.modules["sagan_tf"] = None
-import numpy as np
-import tensorflow as tf
-model = tf.saved_model.load({str(workdir / "export" / "saved_model")!r})
-sample = model.signatures["sample"]
-def images(n):
-    return sample(num_images=tf.constant(n), seed=tf.constant(3),
-                  truncation=tf.constant(1.0))["images"].numpy()
-expected = np.load("expected.npy").astype(int)
-np.testing.assert_array_equal(images(5), expected)
-# An image does not depend on its batch-mates.
-np.testing.assert_array_equal(images(2), expected[:2])
-latents = tf.random.normal([3, 128])
-together = model.signatures["serving_default"](latents=latents)["images"]
-alone = model.signatures["serving_default"](latents=latents[1:2])["images"]
-np.testing.assert_allclose(together[1:2], alone, atol=1e-5)
-maps = model.signatures["attention"](latents=latents)
-np.testing.assert_allclose(maps["images"], together, atol=1e-5)
-np.testing.assert_allclose(maps["attention_8x8"].numpy().sum(-1), 1, atol=1e-5)
-"""
-    code, _, stderr = call("-c", script, cwd=tmp_path)
-    assert code == 0, stderr
+@pytest.fixture
+def call(capsys):
+    """Runs a command; returns its output."""
+
+    def call(*arguments):
+        code = run_command([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert code == 0, captured.err
+        return captured.out
+
+    return call
 
 
-def test_sample_writes_grids_arrays_and_folders(workdir, tmp_path):
-    def sample(*arguments):
-        code, stdout, stderr = call(
-            "-m", "sagan_tf", "sample", f"--workdir={workdir}", *arguments
-        )
-        assert code == 0, stderr
-        return stdout
+@pytest.fixture
+def fails(capsys):
+    """Runs a command that must fail; returns the one line that says why."""
 
-    sample(f"--output={tmp_path / 'a.npz'}", "--num_images=3")
-    sample(f"--output={tmp_path / 'b.npz'}", "--num_images=70")
+    def fails(*arguments):
+        code = run_command([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert code == 1
+        assert captured.err.startswith("Error: ") and captured.err.count("\n") == 1
+        return captured.err
+
+    return fails
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory):
+    """The directory of a run with classes, stopped at step 4 and resumed to 6."""
+    workdir = tmp_path_factory.mktemp("conditional")
+    settings = (
+        *("train", "--config=mnist_conditional", "--dataset=digits", "--width=4"),
+        *("--batch_size=8", "--num_samples=20", f"--workdir={workdir}"),
+    )
+    for steps in (4, 6):
+        assert run_command([*settings, f"--steps={steps}"]) == 0
+    return workdir
+
+
+def test_sample_writes_grids_arrays_and_folders(workdir, tmp_path, call):
+    run = f"--workdir={workdir}"
+    call("sample", run, f"--output={tmp_path / 'a.npz'}", "--num_images=3")
+    call("sample", run, f"--output={tmp_path / 'b.npz'}", "--num_images=70")
     a, b = np.load(tmp_path / "a.npz"), np.load(tmp_path / "b.npz")
     assert a["images"].shape == (3, 32, 32, 1) and a["images"].dtype == np.uint8
     assert b["latents"].shape == (70, 128) and b["latents"].dtype == np.float32
     np.testing.assert_array_equal(a["latents"], b["latents"][:3])
     np.testing.assert_array_equal(a["images"], b["images"][:3])
-    sample(f"--output={tmp_path / 'grid.png'}", "--num_images=5")
+    call("sample", run, f"--output={tmp_path / 'grid.png'}", "--num_images=5")
     assert pixels(tmp_path / "grid.png").shape == (64, 96)
-    sample(f"--output={tmp_path / 'folder'}", "--num_images=2")
-    assert len(list((tmp_path / "folder").iterdir())) == 2
+    said = call("sample", run, f"--output={tmp_path / 'folder'}", "--num_images=1")
+    assert said == f"1 image of step 12 saved to {tmp_path / 'folder'}\n"
+    assert len(list((tmp_path / "folder").iterdir())) == 1
 
 
-@pytest.fixture(scope="module")
-def conditional(tmp_path_factory):
-    """A run with classes, stopped after four steps and gone on with to six."""
-    workdir = tmp_path_factory.mktemp("conditional")
-    settings = (
-        *("--config=configs/mnist_conditional.py", "--dataset=digits", "--width=4"),
-        *("--batch_size=8", "--num_samples=20", f"--workdir={workdir}"),
-    )
-    for steps in (4, 6):
-        code, stdout, stderr = call("train.py", *settings, f"--steps={steps}")
-        assert code == 0, stderr
-    assert "Going on from step 4" in stdout
-    return workdir
+def test_default_outputs_overwrite_nothing(workdir, call):
+    names = [
+        call("sample", f"--workdir={workdir}", "--seed=3", "--num_images=1").split("/")
+        for _ in range(2)
+    ]
+    assert [name[-1] for name in names] == [
+        "step000012_seed3.png\n",
+        "step000012_seed3_2.png\n",
+    ]
 
 
-def test_a_run_with_classes_is_sampled_by_number_and_by_name(conditional, tmp_path):
-    def sample(*arguments):
-        return call("-m", "sagan_tf", "sample", f"--workdir={conditional}", *arguments)
-
-    code, _, stderr = sample(f"--output={tmp_path / 'a.npz'}", "--labels=3,7,3")
-    assert code == 0, stderr
+def test_a_run_with_classes_is_sampled_by_number_and_name(conditional, tmp_path, call):
+    run = f"--workdir={conditional}"
+    call("sample", run, f"--output={tmp_path / 'a.npz'}", "--labels=3,7,3")
     arrays = np.load(tmp_path / "a.npz")
     assert arrays["labels"].tolist() == [3, 7, 3] and len(arrays["images"]) == 3
-    trained = load_run(conditional)
-    assert trained.config.classes == tuple("0123456789")
-    np.testing.assert_array_equal(
-        arrays["images"], trained.generate(3, labels=[3, 7, 3])
+    loaded = load_run(conditional)
+    assert loaded.config.classes == tuple("0123456789")
+    for labels in ([3, 7, 3], ["3", "7", "3"]):
+        np.testing.assert_array_equal(
+            arrays["images"], loaded.generate(3, labels=labels)
+        )
+    # One class gives a grid of it, with 64 images by default.
+    grid = tmp_path / "class.png"
+    call("sample", run, f"--output={grid}", "--labels=7")
+    assert pixels(grid).shape == (8 * 32, 8 * 32)
+    said = call(
+        *("sample", run, f"--output={tmp_path / 'grid.png'}"),
+        *("--num_images=20", "--standing_statistics=1"),
     )
-    code, stdout, stderr = sample(
-        f"--output={tmp_path / 'grid.png'}",
-        "--num_images=20",
-        "--standing_statistics=1",
-    )
-    assert code == 0, stderr
-    assert "Classes, from the top row: 0, 1, 2, 3, 4, 5\n" in stdout
-    # A row a class: as many as fit, three columns of twenty.
+    assert "Classes, from the top row: 0, 1, 2, 3, 4, 5\n" in said
+    # One row per class: as many as fit, with three columns for twenty images.
     height, width = pixels(tmp_path / "grid.png").shape
     assert (height // 32, width // 32) == (6, 3)
-    for labels, message in (
-        ("3,12", "no class '12'"),
-        ("cat", "no class 'cat'. It has 0 to 9\n"),
-    ):
-        code, _, stderr = sample(f"--labels={labels}")
-        assert code == 1 and message in stderr and "Traceback" not in stderr
 
 
-def test_labels_without_classes_are_refused(workdir):
-    code, _, stderr = call(
-        "-m", "sagan_tf", "sample", f"--workdir={workdir}", "--labels=3"
+def test_standing_statistics_are_used_once(conditional, tmp_path):
+    run = load_run(conditional)
+    before = run.generate(2, labels=1)
+    sample = run.sample(
+        tmp_path / "a.npz", num_images=2, labels=1, standing_statistics=2
     )
-    assert code == 1
-    assert "has no classes: leave out --labels" in stderr and "Traceback" not in stderr
+    np.testing.assert_array_equal(run.generate(2, labels=1), before)
+    run.sampler.take_standing_statistics(2)
+    np.testing.assert_array_equal(run.generate(2, labels=1), sample.images)
+    assert (sample.images != before).any()
 
 
 def test_a_saved_model_with_classes(conditional):
-    trained = load_run(conditional)
+    run = load_run(conditional)
     model = tf.saved_model.load(str(conditional / "export" / "saved_model"))
     sample = model.signatures["sample"]
     settings = {
@@ -128,11 +130,11 @@ def test_a_saved_model_with_classes(conditional):
     }
     for label, labels in ((4, [4]), (-1, None)):
         images = sample(**settings, label=tf.constant(label))["images"]
-        np.testing.assert_array_equal(images, trained.generate(5, 1, labels=labels))
+        np.testing.assert_array_equal(images, run.generate(5, 1, labels=labels))
     latents, labels = tf.ones([2, 128]), tf.constant([1, 2])
     inputs = {"latents": latents, "labels": labels}
     images = model.signatures["serving_default"](**inputs)["images"]
-    np.testing.assert_allclose(images, trained.generator(latents, labels), atol=1e-5)
+    np.testing.assert_allclose(images, run.generator(latents, labels), atol=1e-5)
     maps = model.signatures["attention"](**inputs)
     assert maps["attention_8x8"].shape == (2, 64, 16)
     for wrong in (-1, 10):
@@ -145,183 +147,212 @@ def test_a_saved_model_with_classes(conditional):
             sample(**settings, label=tf.constant(wrong))
 
 
-def test_attend_shows_where_both_networks_look(conditional, tmp_path):
-    code, stdout, stderr = command(
-        "attend",
-        conditional,
+def test_attend_writes_overlays_and_a_page(conditional, tmp_path, call):
+    said = call(
+        *("attend", f"--workdir={conditional}", f"--output={tmp_path}"),
         *("--num_images=3", "--num_real=2", "--labels=1,7", "--points=4,4;20,9"),
-        f"--output={tmp_path}",
     )
-    assert code == 0, stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "attention.html",
         "discriminator_8x8.png",
         "discriminator_8x8_real.png",
         "generator_8x8.png",
     ]
-    assert "Generator 8×8" in stdout and "%" in stdout
-    # A title, three images, and beside each of them two maps.
+    assert "Generator 8×8" in said and "%" in said
+    # A title, three images, and two maps beside each of them.
     assert pixels(tmp_path / "generator_8x8.png").shape == (22 + 3 * 132 - 4, 392, 3)
     page = (tmp_path / "attention.html").read_text()
     captions = ["Generated 1, 1", "Generated 2, 7", "Generated 3, 1", "Real 1, "]
     assert all(f'"caption":"{caption}' in page for caption in captions)
-    for points, message in (
-        ("4,4;20", "takes 'x,y;x,y'"),
-        ("4,32", "The point 4,32 is not in the image, where x and y are from 0 to 31"),
-    ):
-        code, _, stderr = command("attend", conditional, f"--points={points}")
-        assert code == 1 and message in stderr and "Traceback" not in stderr
 
 
-def test_interpolates_between_latents_and_between_classes(conditional, tmp_path):
-    code, _, stderr = command(
-        "interpolate",
-        conditional,
-        *("--labels=3,7,0", "--steps=3", "--num_images=2"),
+def test_interpolate_between_latents_and_classes(conditional, tmp_path, call):
+    run = f"--workdir={conditional}"
+    call(
+        *("interpolate", run, "--labels=3,7,0", "--steps=3", "--num_images=2"),
         f"--output={tmp_path / 'classes.png'}",
     )
-    assert code == 0, stderr
     grid = pixels(tmp_path / "classes.png")
     assert grid.shape == (2 * 32, 5 * 32)
-    run = load_run(conditional)
+    loaded = load_run(conditional)
     for column, label in ((0, 3), (2, 7), (4, 0)):
-        images = run.generate(2, labels=[label] * 2)[..., 0]
+        images = loaded.generate(2, labels=[label] * 2)[..., 0]
         tiles = grid[:, column * 32 : (column + 1) * 32].reshape(2, 32, 32)
         assert abs(tiles.astype(int) - images).max() <= 1
-    code, _, stderr = command(
-        "interpolate", conditional, "--steps=3", f"--output={tmp_path / 'film.gif'}"
-    )
-    assert code == 0, stderr
-    with Image.open(tmp_path / "film.gif") as film:
-        assert film.n_frames == 4 * 2
+    said = call("interpolate", run, "--steps=3", f"--output={tmp_path / 'video.gif'}")
+    assert said.startswith("4 paths of 8 images, step 6, saved to ")
+    with Image.open(tmp_path / "video.gif") as video:
+        assert video.n_frames == 4 * 2
 
 
-def test_a_film_is_in_the_order_of_the_steps(tmp_path):
+def test_a_training_video_is_in_the_order_of_the_steps(tmp_path, call):
     (tmp_path / "samples").mkdir()
-    for grey, step in ((10, "000500"), (60, "999500"), (120, "1000000")):
-        picture = Image.new("L", (64, 64), grey)
+    for gray, step in ((10, "000500"), (60, "999500"), (120, "1000000")):
+        picture = Image.new("L", (64, 64), gray)
         picture.save(tmp_path / "samples" / f"{step}.png")
-    code, stdout, stderr = command(
-        "film", tmp_path, "--fps=2", f"--output={tmp_path / 'film.gif'}"
-    )
-    assert code == 0, stderr
-    assert "3 grids, steps 500 to 1000000" in stdout
-    with Image.open(tmp_path / "film.gif") as film:
-        assert film.size == (256, 256)
-        greys = []
-        for number in range(film.n_frames):
-            film.seek(number)
-            greys.append(film.convert("L").getpixel((0, 0)))
-        # Equal frames are one, that stays for longer.
-        assert greys == [10, 60, 120] and film.info["duration"] == 1500
+    output = tmp_path / "video.gif"
+    said = call("video", f"--workdir={tmp_path}", "--fps=2", f"--output={output}")
+    assert "3 grids, steps 500 to 1000000" in said
+    with Image.open(output) as video:
+        assert video.size == (256, 256)
+        grays = []
+        for number in range(video.n_frames):
+            video.seek(number)
+            grays.append(video.convert("L").getpixel((0, 0)))
+        # Pillow merges equal frames into one that stays longer.
+        assert grays == [10, 60, 120] and video.info["duration"] == 1500
 
 
-def test_sweep_and_neighbors(workdir, tmp_path):
-    code, stdout, stderr = command(
-        "sample",
-        workdir,
-        *("--truncation=0,1", "--num_images=3", f"--output={tmp_path / 'sweep.png'}"),
+def test_truncation_grid_and_neighbors(workdir, tmp_path, call):
+    said = call(
+        *("sample", f"--workdir={workdir}", "--truncation=0,1", "--num_images=3"),
+        f"--output={tmp_path / 'sweep.png'}",
     )
-    assert code == 0, stderr
-    assert "from the top row: 0, 1" in stdout
+    assert "Truncations, from the top row: 0, 1" in said
     sweep = pixels(tmp_path / "sweep.png").reshape(2, 32, 3, 32)
-    np.testing.assert_array_equal(sweep[0, :, 0], sweep[0, :, 1])  # no latent at all
-    images = load_run(workdir).generate(3)[..., 0]
+    np.testing.assert_array_equal(sweep[0, :, 0], sweep[0, :, 1])  # latents of zeros
+    run = load_run(workdir)
+    images = run.generate(3)[..., 0]
     np.testing.assert_array_equal(sweep[1].swapaxes(0, 1), images)
-    code, stdout, stderr = command(
-        "neighbors", workdir, "--num_images=2", f"--output={tmp_path / 'near.png'}"
+    said = call(
+        *("neighbors", f"--workdir={workdir}", "--num_images=2"),
+        f"--output={tmp_path / 'near.png'}",
     )
-    assert code == 0, stderr
     grid = pixels(tmp_path / "near.png").reshape(2, 32, 9, 32).swapaxes(1, 2)
-    samples = load_run(workdir).generate(2)[..., 0]
-    real, _ = load_images(load_run(workdir).config)
-    for row, sample in zip(grid, samples, strict=True):
+    real, _ = load_images(run.config)
+    for row, sample in zip(grid, run.generate(2)[..., 0], strict=True):
         np.testing.assert_array_equal(row[0], sample)
         difference = real[..., 0].astype(float) - sample
         nearest = np.argsort((difference**2).sum(axis=(1, 2)))[:7]
         np.testing.assert_array_equal(row[2:], real[nearest, ..., 0])
-    assert "of another training image" in stdout
+    assert "of another training image" in said
 
 
-def test_an_output_that_cannot_be_is_a_clear_line(workdir, tmp_path):
-    (tmp_path / "file").touch()
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "000000.png").touch()
-    for arguments, message in (
-        (["sample", workdir, f"--output={tmp_path / 'file'}"], "File exists"),
-        (["sample", workdir, f"--output={tmp_path}/file/x.png"], "/file: File exists"),
-        (["sample", workdir, f"--output={tmp_path / 'folder'}"], "is not empty"),
-        (["sample", workdir, "--truncation=nan"], "--truncation takes numbers"),
-    ):
-        code, _, stderr = command(*arguments)
-        assert code == 1 and message in stderr and "Traceback" not in stderr
-
-
-def test_evaluate_keeps_figures_with_their_protocol(conditional, tmp_path, monkeypatch):
-    import keras
-
+@pytest.fixture
+def extractor(tmp_path, monkeypatch):
+    """An extractor of the means of 8x8 squares, and an empty cache."""
     monkeypatch.setenv("SAGAN_TF_CACHE", str(tmp_path / "cache"))
     inputs = keras.Input((32, 32, 1))
     features = keras.layers.Flatten()(keras.layers.AveragePooling2D(8)(inputs))
     keras.Model(inputs, features).save(tmp_path / "means.keras")
+    return tmp_path / "means.keras"
+
+
+def test_evaluate_saves_scores_with_their_protocol(
+    conditional, tmp_path, extractor, call, fails
+):
     run = load_run(conditional)
     np.savez(tmp_path / "samples.npz", images=run.generate(200))
     settings = (
-        f"--extractor={tmp_path / 'means.keras'}",
+        *("evaluate", f"--workdir={conditional}", f"--extractor={extractor}"),
         *("--num_images=200", "--num_real=300", "--metrics=fid,kid,precision_recall"),
     )
-    code, stdout, stderr = command("evaluate", conditional, *settings)
-    assert code == 0, stderr
+    said = call(*settings)
     (record,) = json.loads((conditional / "evaluation" / "000006.json").read_text())
-    assert record["figures"]["fid"] > 0 and "fid" in stdout
+    assert record["scores"]["fid"] > 0 and "fid" in said
     protocol = record["protocol"]
     assert (protocol["num_fake"], protocol["num_real"]) == (200, 300)
-    assert protocol["fake"].startswith("averaged generator at step 6, seed 0")
+    assert protocol["fake"].startswith("EMA generator at step 6, seed 0")
     assert protocol["extractor"] == "means.keras"
 
-    # The same images from a file have the same figures.
+    # The same images from a file have the same scores.
     samples = f"--samples={tmp_path / 'samples.npz'}"
-    code, _, stderr = command("evaluate", conditional, *settings, samples)
-    assert code == 0, stderr
+    call(*settings, samples)
     (again,) = json.loads((conditional / "evaluation" / "samples.json").read_text())
-    assert again["figures"] == pytest.approx(record["figures"], rel=1e-9)
+    assert again["scores"] == pytest.approx(record["scores"], rel=1e-9)
 
-    code, _, stderr = command(
-        "evaluate", conditional, *settings, "--seed=3", "--truncation=0.5", "--noema"
-    )
-    assert code == 0, stderr
+    call(*settings, "--seed=3", "--truncation=0.5", "--noema")
     *_, other = json.loads((conditional / "evaluation" / "000006.json").read_text())
     fake = "raw generator at step 6, seed 3, truncation 0.5"
     assert other["protocol"]["fake"] == fake
     assert other["protocol"]["kid_seed"] == 3
 
     reference = f"--reference={tmp_path / 'samples.npz'}"
+    assert "are the same images" in fails(*settings, samples, reference)
+    assert "There is no metric 'fit'" in fails(*settings, "--metrics=fit")
+
+
+def test_the_best_checkpoint_is_used_on_request(workdir, tmp_path, call, fails):
+    best = ("sample", f"--workdir={workdir}", "--best", f"--output={tmp_path}/a.npz")
+    assert "was not trained with --evaluation_interval" in fails(*best)
+    from sagan_tf.training.checkpoints import Checkpoints
+
+    run = load_run(workdir)
+    run.model.step.assign(5)
+    run.generator.set_weights(run.model.generator.get_weights())
+    Checkpoints(workdir, run.model).save_best()
+    call(*best, "--num_images=3")
+    images = np.load(tmp_path / "a.npz")["images"]
+    np.testing.assert_array_equal(images, Sampler(run.generator).generate(3))
+    assert (images != load_run(workdir).generate(3)).any()
+
+
+def test_mistakes_are_one_clear_line(workdir, conditional, tmp_path, fails):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "000000.png").touch()
+    run, classes = f"--workdir={workdir}", f"--workdir={conditional}"
     for arguments, message in (
-        ((samples, reference), "are the same images"),
-        (("--metrics=fit",), "There is no metric 'fit'"),
+        (["sample", run, f"--output={tmp_path / 'file'}"], "File exists"),
+        (["sample", run, f"--output={tmp_path}/file/x.png"], "/file: File exists"),
+        (["sample", run, f"--output={tmp_path / 'folder'}"], "is not empty"),
+        (["sample", run, "--output=x.jpg"], "takes FILE.png, FILE.npz or a folder"),
+        (["sample", run, "--truncation=nan"], "--truncation takes numbers"),
+        (["sample", run, "--labels=3"], "has no classes: leave out --labels"),
+        (["sample", classes, "--labels=3,12"], "no class '12'"),
+        (["sample", classes, "--labels=cat"], "no class 'cat'. It has 0 to 9\n"),
+        (["interpolate", classes, "--labels=3"], "two classes or more"),
+        (["interpolate", run, "--method=foo"], "must be one of spherical, linear"),
+        (["attend", classes, "--points=4,4;20"], "takes 'x,y;x,y'"),
+        (["attend", classes, "--points=4,32"], "4,32 is outside the image"),
+        (["sample", f"--workdir={tmp_path}"], "There is no run in"),
+        (["export", f"--workdir={tmp_path}"], "There is no run in"),
+        (["sample"], "Error: --workdir is missing: Run directory, such as runs/"),
+        (["smaple"], "There is no command 'smaple'. Commands: train, sample, "),
+        (["sample", run, "more"], "Unexpected argument 'more'"),
     ):
-        code, _, stderr = command("evaluate", conditional, *settings, *arguments)
-        assert code == 1 and message in stderr and "Traceback" not in stderr
+        assert message in fails(*arguments), arguments
 
 
-def test_commands_say_what_is_missing(tmp_path):
-    for name in ("sample", "export"):
-        code, _, stderr = command(name, tmp_path)
-        assert code == 1
-        assert "There is no run in" in stderr and "Traceback" not in stderr
-    code, _, stderr = call("-m", "sagan_tf", "sample")
-    assert code == 1
-    assert "Error: --workdir is missing: Folder of the run." in stderr
-    code, _, stderr = call("-m", "sagan_tf", "smaple")
-    assert code == 1
-    assert "attend, evaluate, export, film, import_torch, interpolate, nei" in stderr
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset=folder"], "--data_dir=DIR"),
+        (["--dataset=folder", "--data_dir=nowhere"], "not a folder"),
+        (["--dataset=mnist", "--data_dir=/nowhere"], "/nowhere is not a folder. Creat"),
+        (["--image_size=48"], "32, 64, 128, 256"),
+        (["--generator_attention_resolutions=5"], "attention can be at 4, 8, 16"),
+        (["--batch_size=5000"], "fewer than"),
+    ],
+)
+def test_mistakes_in_settings_leave_no_run(arguments, message, tmp_path, fails):
+    workdir = tmp_path / "run"
+    assert message in fails("train", f"--workdir={workdir}", *arguments)
+    assert not workdir.exists()
 
 
-def test_help_tells_the_commands_and_their_flags():
-    code, stdout, _ = call("-m", "sagan_tf")
-    assert code == 0
-    assert "  attend        Shows where a run's attention looks" in stdout
-    code, stdout, _ = call("-m", "sagan_tf", "attend", "--help")
-    assert code == 0
-    for flag in ("--workdir: Folder of the run", "--points: Points that look"):
-        assert flag in stdout
+def test_other_settings_are_refused(workdir, fails):
+    said = fails("train", f"--workdir={workdir}", *TINY, "--batch_size=16")
+    assert "holds a run with other settings: batch_size: 8 -> 16" in said
+
+
+def test_dry_run_writes_nothing(tmp_path, call):
+    said = call("train", f"--workdir={tmp_path / 'run'}", "--dry_run", "--width=8")
+    assert "Memory, estimated" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_help_lists_commands_and_flags(call):
+    said = call()
+    for name in COMMANDS:
+        assert f"\n  {name} " in said
+    assert call("--help") == said
+    assert call("--version").startswith("sagan_tf 0.")
+    said = call("attend", "--help")
+    for text in ("--workdir\n      Run directory", "--num_images  (default: 8)"):
+        assert text in said
+    said = call("train", "--help")
+    assert "--dry_run" in said and "Networks\n" in said and "--batch_size" in said
+    said = " ".join(call("evaluate", "--help").split())
+    names = list(METRICS)
+    assert f"Some of {', '.join(names[:-1])} and {names[-1]}." in said

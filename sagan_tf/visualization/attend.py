@@ -62,6 +62,7 @@ def write_attention(
     sampler, folder = run.sampler, Path(folder)
     if labels is None and sampler.num_classes:
         labels = sampler.labels(num_images, seed).numpy()
+    labels = None if labels is None else np.asarray(labels, np.int32)
     latents = sampler.latents(num_images, seed)
     images = sampler.render(latents, labels)
 

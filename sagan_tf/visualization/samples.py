@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from sagan_tf.errors import UserError
+from sagan_tf.sampling import Sampler
 from sagan_tf.visualization.image_grid import (
     arrange_classes,
     make_image_grid,
@@ -78,8 +79,6 @@ def write_samples(
         count = len(classes)
     elif sampler.num_classes:
         classes = sampler.labels(count, seed).numpy()
-    if standing_statistics:
-        sampler.take_standing_statistics(standing_statistics)
     latents = np.concatenate(
         [sampler.latents(count, seed, value) for value in truncations]
     )
@@ -89,7 +88,7 @@ def write_samples(
     if several:
         rows, columns = [f"{value:g}" for value in truncations], count
         classes = None if classes is None else np.tile(classes, len(truncations))
-    images = sampler.render(latents, classes)
+    images = _render(sampler, latents, classes, standing_statistics)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".png":
         save_image_grid(images, path, columns)
@@ -162,6 +161,22 @@ def write_interpolation(
     else:
         save_image_grid(rows, path, columns=len(images))
     return Samples(path, rows, [])
+
+
+def _render(
+    sampler: Sampler,
+    latents: np.ndarray,
+    classes: np.ndarray | None,
+    standing_statistics: int,
+) -> np.ndarray:
+    if not standing_statistics:
+        return sampler.render(latents, classes)
+    trained = sampler.generator.get_weights()
+    sampler.take_standing_statistics(standing_statistics)
+    try:
+        return sampler.render(latents, classes)
+    finally:  # other calls use the statistics of training
+        sampler.generator.set_weights(trained)
 
 
 def _check_output(path: Path, several_truncations: bool) -> None:

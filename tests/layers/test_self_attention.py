@@ -56,7 +56,7 @@ def reference(layer, x):
     attended = np.einsum("bnm,bmc->bnc", scores, value).reshape(b, h, w, -1)
     if layer.use_output_projection:
         attended = convolve(layer.output_projection, attended)
-    return float(layer.gamma) * attended + x, scores
+    return float(array(layer.gamma)) * attended + x, scores
 
 
 @pytest.mark.parametrize("variant", ["full", "no_bias", "pooled", "queries"])

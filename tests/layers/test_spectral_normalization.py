@@ -3,7 +3,16 @@ import pytest
 from keras import layers, ops
 
 from sagan_tf.layers import SpectralNormalization
-from tests.backends import MODES, POLICIES, array, compiled, dtype, gradients
+from tests.backends import (
+    BACKEND,
+    MODES,
+    POLICIES,
+    array,
+    compiled,
+    double_precision,
+    dtype,
+    gradients,
+)
 
 WRAPPED = {
     "conv": (lambda **k: layers.Conv2D(6, 3, **k), (2, 8, 8, 4)),
@@ -42,7 +51,7 @@ def test_sigma_approaches_that_of_svd(name, policy, mode):
     sigma = true_sigma(layer.kernel, row_axis(name))
     errors = []
     for _ in range(100):
-        errors.append((sigma - float(layer.compute_sigma())) / sigma)
+        errors.append((sigma - float(array(layer.compute_sigma()))) / sigma)
         call(inputs, training=True)
     assert abs(errors[-1]) < 1e-3
     # The error shrinks with each iteration, down to the rounding of float32.
@@ -99,16 +108,18 @@ def test_gradient_equals_finite_differences(name):
     layer, inputs = make(name, power_iterations=300)
     rng = np.random.default_rng(2)
     weights = rng.normal(size=layer(inputs).shape).astype("float32")
+    tensor = ops.convert_to_tensor(weights)
 
     def loss(kernel):
-        plain = WRAPPED[name][0](dtype="float64")
-        plain.build(inputs.shape)
-        normalized = kernel / true_sigma(kernel, row_axis(name))
-        bias = [w.astype("float64") for w in layer.layer.get_weights()[1:]]
-        plain.set_weights([normalized, *bias])
-        return float(np.sum(array(plain(inputs)) * weights))
+        with double_precision():
+            plain = WRAPPED[name][0](dtype="float64")
+            plain.build(inputs.shape)
+            normalized = kernel / true_sigma(kernel, row_axis(name))
+            bias = [w.astype("float64") for w in layer.layer.get_weights()[1:]]
+            plain.set_weights([normalized, *bias])
+            return float(np.sum(array(plain(inputs)) * weights))
 
-    (gradient,) = gradients(lambda: ops.sum(layer(inputs) * weights), [layer.kernel])
+    (gradient,) = gradients(lambda: ops.sum(layer(inputs) * tensor), [layer.kernel])
     kernel = np.float64(array(layer.kernel))
     for _ in range(5):
         direction = rng.normal(size=kernel.shape)
@@ -130,9 +141,8 @@ def test_gradient_holds_u_and_v_constant():
     expected = upstream / sigma
     expected -= np.sum(upstream * kernel) / sigma**2 * np.outer(v, u)
     identity = np.eye(5, dtype="float32")  # gives the normalized kernel; the bias is 0
-    (gradient,) = gradients(
-        lambda: ops.sum(upstream.astype("float32") * layer(identity)), [layer.kernel]
-    )
+    weights = ops.cast(upstream, "float32")
+    (gradient,) = gradients(lambda: ops.sum(weights * layer(identity)), [layer.kernel])
     np.testing.assert_allclose(gradient, expected, atol=1e-5)
 
 
@@ -154,6 +164,8 @@ def test_gradient_in_every_precision_and_mode(name, policy, mode):
     expected = kernel_gradient(reference, inputs, "eager")
     gradient, kernel = kernel_gradient(layer, inputs, mode), array(layer.kernel)
     tolerance = {"float32": 1e-5, "mixed_bfloat16": 2e-2, "mixed_float16": 2e-3}[policy]
+    if BACKEND == "jax":  # rounds the sums of a product too
+        tolerance *= 2
     error = np.linalg.norm(gradient - expected) / np.linalg.norm(expected)
     assert error < tolerance
     # sigma(cW) = c sigma(W): scaling the kernel changes nothing.

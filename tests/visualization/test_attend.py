@@ -32,7 +32,13 @@ LABELS = np.array([3, 7, 0])
 @pytest.fixture(scope="module")
 def run():
     keras.utils.set_random_seed(0)
-    return Run(CONFIG, build_sagan(CONFIG))
+    model = build_sagan(CONFIG)
+    # Untrained gains and shifts are those of every class.
+    random = np.random.default_rng(0)
+    for variable in model.ema_generator.trainable_variables:
+        if tuple(variable.shape)[:1] == (CONFIG.num_classes,):
+            variable.assign_add(random.normal(size=variable.shape))
+    return Run(CONFIG, model)
 
 
 @pytest.fixture
