@@ -19,7 +19,7 @@ def global_state():
     keras.utils.set_random_seed(0)
     yield
     if keras.backend.backend() == "tensorflow":
-        # Training enables them for its whole process. TensorFlow has no public way back.
+        # Training enables them for good, and no public function disables them.
         from tensorflow.python.framework.config import disable_op_determinism
 
         disable_op_determinism()

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from sagan_tf.visualization.interpolation import interpolate
+
+from sagan_tf.interpolation import interpolate
 
 
 def points(count=2, *shape):

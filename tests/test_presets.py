@@ -165,8 +165,8 @@ def pictures(tmp_path_factory):
     return folder
 
 
-# test_commands runs the third architecture. The rest is slow.
-FAST = ("digits", "mnist_infogan")
+# test_train and test_commands run digits and mnist_conditional. The rest is slow.
+FAST = ("mnist_infogan",)
 
 
 @pytest.mark.parametrize(
