@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sagan_tf.run import Run as Run
     from sagan_tf.run import load_run as load_run
     from sagan_tf.sampling import Sampler as Sampler
-    from sagan_tf.training import train as train
+    from sagan_tf.training.train import train as train
 
 _MODULES = {
     "SAGAN": "models.sagan",
@@ -51,7 +51,7 @@ _MODULES = {
     "UserError": "errors",
     "load_preset": "config",
     "load_run": "run",
-    "train": "training",
+    "train": "training.train",
 }
 __all__ = [*_MODULES, "__version__"]  # noqa: PLE0604
 

@@ -38,14 +38,13 @@ def define_config_flags(values: flags.FlagValues) -> None:
     )
     for field in dataclasses.fields(Config):
         kind, is_tuple, _ = value_type(field)
-        define = {
+        definers: dict[Any, Any] = {
             bool: flags.DEFINE_bool,
             int: flags.DEFINE_integer,
             float: flags.DEFINE_float,
             str: flags.DEFINE_string,
-        }[kind]
-        if is_tuple:
-            define = flags.DEFINE_list
+        }
+        define = flags.DEFINE_list if is_tuple else definers[kind]
         define(field.name, None, field.metadata["help"], flag_values=values)
 
 

@@ -66,4 +66,4 @@ def _slerp(start: np.ndarray, end: np.ndarray, fraction: float) -> np.ndarray:
         np.sin((1 - fraction) * angle) * first + np.sin(fraction * angle) * last
     ) / sine
     direction = np.where(np.sin(angle) > 1e-6, direction, first)
-    return direction * _lerp(*lengths, fraction)
+    return direction * _lerp(lengths[0], lengths[1], fraction)

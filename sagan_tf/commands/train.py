@@ -26,6 +26,6 @@ def run(values: flags.FlagValues) -> None:
 
         print_summary(config)
     else:
-        from sagan_tf.training import train
+        from sagan_tf.training.train import train
 
         train(config)

@@ -1,6 +1,7 @@
 """The endless stream of real images that training reads."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -87,7 +88,7 @@ def shuffled_indices(count: int, seed: int, start: int = 0) -> tf.data.Dataset:
     """
     first_epoch, offset = divmod(start, count)
 
-    def epoch_order(epoch: np.ndarray) -> np.ndarray:
+    def epoch_order(epoch: Any) -> np.ndarray:
         # Philox instead of `Dataset.shuffle`, whose state for a later epoch could only
         # be reached through all earlier ones.
         generator = np.random.Generator(np.random.Philox(key=[seed, epoch]))

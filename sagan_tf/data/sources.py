@@ -5,6 +5,7 @@ All sources have the methods of `Source`. A new source is a class here and a lin
 """
 
 import dataclasses
+import functools
 import io
 import itertools
 from collections.abc import Callable, Iterator
@@ -72,10 +73,10 @@ class Digits(Source):
 
         digits = load_digits()
         # 8x8, in 0..16, and drawn to the very edge.
-        images = np.uint8(np.round(digits.images * (255 / 16)))
+        images = np.round(digits.images * (255 / 16)).astype(np.uint8)
         images = np.pad(images, ((0, 0), (1, 1), (1, 1)))
         pictures = (
-            Picture(f"digit {i}", lambda image=image: Image.fromarray(image), int(k))
+            Picture(f"digit {i}", functools.partial(Image.fromarray, image), int(k))
             for i, (image, k) in enumerate(zip(images, digits.target, strict=True))
         )
         return len(images), pictures
@@ -132,7 +133,7 @@ class Folder(Source):
         pictures = (
             Picture(
                 str(path),
-                lambda path=path: Image.open(path),
+                functools.partial(Image.open, path),
                 -1 if path.parent == self.root else labels[self._first_part(path)],
             )
             for path in self.paths
@@ -207,7 +208,7 @@ class TFDS(Source):
                 for encoded, label in zip(batch["image"], labels, strict=False):
                     yield Picture(
                         f"{self.name} {self.split} {next(indices)}",
-                        lambda encoded=encoded: Image.open(io.BytesIO(encoded)),
+                        functools.partial(_decode, encoded),
                         int(label),
                     )
 
@@ -285,6 +286,10 @@ class TFDS(Source):
                 "it is prepared, or unpack its images and use --dataset=folder "
                 "--data_dir=DIR"
             ) from error
+
+
+def _decode(encoded: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(encoded))
 
 
 def open_source(config: Config, download: bool = True) -> Source:

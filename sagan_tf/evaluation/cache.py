@@ -51,7 +51,7 @@ def digest_weights(network: keras.Model) -> str:
     """
     total = hashlib.sha256()
     for weight in network.get_weights():
-        total.update(np.ascontiguousarray(weight))
+        total.update(np.ascontiguousarray(weight).data)
     return _shorten(total)
 
 

@@ -69,7 +69,7 @@ def evaluate(
         "real_sha256": real_features.digest[:16],
         "num_real": real_features.gaussian.count,
     }
-    scores = {}
+    scores: dict[str, float] = {}
     for name in tqdm(
         metrics,
         desc="Metrics",

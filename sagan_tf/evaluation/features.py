@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -47,9 +47,9 @@ class FeatureSet(NamedTuple):
     """
 
     gaussian: Gaussian
-    features: np.ndarray | None
-    probabilities: np.ndarray | None
-    labels: np.ndarray | None
+    features: Any
+    probabilities: Any
+    labels: Any
     digest: str
 
 
@@ -77,7 +77,7 @@ class FeatureComputer:
             UserError: if a metric needs more images, or labels.
         """
         loaded = image_set.load()
-        self._check_images(image_set.name, loaded.count, loaded.labels)
+        self._check_images(image_set.name, loaded.num_images, loaded.labels)
         return loaded
 
     def compute(self, name: str, loaded: LoadedImages) -> FeatureSet:
@@ -89,7 +89,7 @@ class FeatureComputer:
         running, hashed = RunningGaussian(), hashlib.sha256()
         features, probabilities = [], []
         with tqdm(
-            total=loaded.count,
+            total=loaded.num_images,
             desc=f"Features, {name}",
             unit=" images",
             leave=False,
@@ -99,9 +99,11 @@ class FeatureComputer:
                 new_features, new_probabilities = self._extractor(images)
                 if index == 0:  # only now is the number of features known
                     size = new_features.shape[1]
-                    self._check_covariances(name, loaded.count, loaded.labels, size)
+                    self._check_covariances(
+                        name, loaded.num_images, loaded.labels, size
+                    )
                 running.update(new_features)
-                hashed.update(np.ascontiguousarray(images))
+                hashed.update(np.ascontiguousarray(images).data)
                 if self._keeps_features:
                     features.append(np.float32(new_features))
                 if new_probabilities is not None:
@@ -143,7 +145,7 @@ class FeatureComputer:
                 raise UserError(f"{metric} needs classes, and {name} has none")
 
     def _check_covariances(
-        self, name: str, count: int, labels: np.ndarray | None, features: int
+        self, name: str, count: int, labels: Any, features: int
     ) -> None:
         """Raises `UserError` if there are not more images than features."""
         groups: Sequence[tuple[str, int]]
@@ -178,12 +180,15 @@ def _read(path: Path, keeps_features: bool) -> FeatureSet | None:
 
 
 def _write(path: Path, computed: FeatureSet) -> None:
-    optional = {"features": computed.features, "labels": computed.labels}
+    optional: dict[str, Any] = {
+        "features": computed.features,
+        "labels": computed.labels,
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{os.getpid()}-{path.name}")
     np.savez(
         partial,
-        **computed.gaussian._asdict(),
+        **vars(computed.gaussian),
         digest=computed.digest,
         **{name: value for name, value in optional.items() if value is not None},
     )

@@ -38,8 +38,8 @@ def frechet_distance(real: Gaussian, fake: Gaussian) -> float:
 
 
 def kernel_distance(
-    real: np.ndarray | None,
-    fake: np.ndarray | None,
+    real: np.ndarray,
+    fake: np.ndarray,
     subsets: int = 100,
     subset_size: int = 1000,
     seed: int = 0,
@@ -71,9 +71,7 @@ def kernel_distance(
     return float(np.mean(estimates)), float(np.std(estimates))
 
 
-def inception_score(
-    probabilities: np.ndarray | None, splits: int = 10
-) -> tuple[float, float]:
+def inception_score(probabilities: np.ndarray, splits: int = 10) -> tuple[float, float]:
     """Inception score: `exp(E[KL(p(y|x) || p(y))])`, high for sharp, diverse images.
 
     Args:
@@ -98,7 +96,7 @@ def inception_score(
 
 
 def precision_recall(
-    real: np.ndarray | None, fake: np.ndarray | None, neighbors: int = 3
+    real: np.ndarray, fake: np.ndarray, neighbors: int = 3
 ) -> tuple[float, float]:
     """Precision: the fraction of fakes in the real manifold. Recall: the reverse.
 
@@ -123,7 +121,7 @@ def precision_recall(
 
 
 def density_coverage(
-    real: np.ndarray | None, fake: np.ndarray | None, neighbors: int = 5
+    real: np.ndarray, fake: np.ndarray, neighbors: int = 5
 ) -> tuple[float, float]:
     """Density and coverage, from the balls of the reals; see `precision_recall`.
 

@@ -1,9 +1,10 @@
-from typing import NamedTuple
+import dataclasses
 
 import numpy as np
 
 
-class Gaussian(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Gaussian:
     """Mean and covariance of a set of features.
 
     Attributes:

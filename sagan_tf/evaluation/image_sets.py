@@ -21,12 +21,12 @@ class LoadedImages(NamedTuple):
     """The images of a set.
 
     Attributes:
-        count: Integer, how many there are.
-        labels: int `[count]`, or None.
+        num_images: Integer.
+        labels: int `[num_images]`, or None.
         chunks: Iterable of uint8 arrays `[<= 500, size, size, channels]`.
     """
 
-    count: int
+    num_images: int
     labels: np.ndarray | None
     chunks: Iterable[np.ndarray]
 

@@ -177,7 +177,7 @@ def _read_states(
 def _infer_sizes(
     generator: dict[str, np.ndarray] | None = None,
     discriminator: dict[str, np.ndarray] | None = None,
-) -> dict[str, int]:
+) -> dict[str, Any]:
     """Returns the fields of `Config` that hold the sizes of the networks."""
     sizes: dict[str, int] = {}
     if generator:

@@ -70,7 +70,7 @@ class DiscriminatorBlock(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.convolution_1 = convolution(self, filters, 3, "convolution_1")
         self.convolution_2 = convolution(self, filters, 3, "convolution_2")
-        self.shortcut = None
+        self.shortcut: Any = None
 
     def build(self, inputs_shape: Shape) -> None:
         inputs_shape = tuple(inputs_shape)

@@ -36,7 +36,7 @@ INITIALIZERS = {
     "orthogonal": keras.initializers.Orthogonal,
     "normal": lambda: keras.initializers.RandomNormal(stddev=0.02),
 }
-ATTENTION = {
+ATTENTION: dict[str, dict[str, Any]] = {
     "pooled": {"pool_size": 2, "value_reduction": 2},
     "full": {"pool_size": 1, "value_reduction": 2},
 }

@@ -344,6 +344,7 @@ class SAGAN(keras.Model):
             with tf.GradientTape() as tape:
                 fake_images = self.generator(latents, *labels, training=True)
                 fake_images = self._augment(fake_images, *seeds, _FAKE_AUGMENTATION)
+                logits: tuple[Tensor, ...]
                 logits = (self._discriminate(fake_images, *labels),)
                 if real:
                     real_images, *real_labels = real
@@ -375,9 +376,9 @@ class SAGAN(keras.Model):
         """Returns the weighted gradient penalty of a discriminator update."""
         if self.gradient_penalty is None:
             return 0.0
+        penalty = PENALTIES[self.gradient_penalty]
 
         def penalize() -> Tensor:
-            penalty = PENALTIES[self.gradient_penalty]
             seed = self._step_seed(update, micro_batch, _PENALTY)
             weight = self.gradient_penalty_weight * self.gradient_penalty_interval
             return weight * penalty(

@@ -77,8 +77,8 @@ def write_attention(
     sets = [(images, _caption("Generated", images, labels, run.config), layers)]
     real = _load_real(run.config, num_real)
     if real is not None:
-        images, classes = real
-        classes = classes if sampler.num_classes else None
+        images, real_labels = real
+        classes = real_labels if sampler.num_classes else None
         real_layers = _trace("Discriminator", run.discriminator, scale(images), classes)
         _save_sheets(real_layers, images, points, folder, "real")
         if real_layers:

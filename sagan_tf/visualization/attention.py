@@ -158,7 +158,7 @@ def overlay_scores(
     rgb = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)])
     # A mix: bright pixels keep their shape, and dark ones take the color.
     lit = 0.55 * rgb + 0.45 * _to_rgb(image)
-    return np.uint8(np.round((1 - light) * 0.35 * gray + light * lit))
+    return np.round((1 - light) * 0.35 * gray + light * lit).astype(np.uint8)
 
 
 def save_attention_sheet(
@@ -199,7 +199,7 @@ def save_attention_sheet(
         return corner
 
     for row, (image, own_points) in enumerate(zip(images, points, strict=True)):
-        image_corner = paste(np.uint8(_to_rgb(image)), row, 0)
+        image_corner = paste(_to_rgb(image).astype(np.uint8), row, 0)
         for number, point in enumerate(own_points):
             color = COLORS[number % len(COLORS)]
             scores = maps.scores[row, find_query(point, maps, size)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -69,7 +69,7 @@ def write_samples(
     _check_output(path, several)
     sampler = run.sampler
     count, columns = num_images or (8 if several else 64), None
-    classes = run.class_numbers(labels)
+    classes: Any = run.class_numbers(labels)
     if classes is not None:
         if num_images is None and len(classes) > 1:
             count = len(classes)
@@ -93,8 +93,10 @@ def write_samples(
     if path.suffix == ".png":
         save_image_grid(images, path, columns)
     elif path.suffix == ".npz":
-        arrays = {} if classes is None else {"labels": np.int32(classes)}
-        np.savez(path, images=images, latents=latents, **arrays)
+        arrays = {"images": images, "latents": latents}
+        if classes is not None:
+            arrays["labels"] = np.asarray(classes, np.int32)
+        np.savez(path, **arrays)
     else:
         path.mkdir(exist_ok=True)
         for i, image in enumerate(images):

@@ -75,8 +75,8 @@ def test_a_split_comes_before_a_folder_of_its_name(tmp_path, monkeypatch):
     (tmp_path / "train").mkdir()
     Image.new("L", (32, 32)).save(tmp_path / "train" / "black.png")
     monkeypatch.chdir(tmp_path)
-    assert find_images("train", CONFIG, 10).load().count == 10
-    assert find_images("./train", CONFIG, 10).load().count == 1
+    assert find_images("train", CONFIG, 10).load().num_images == 10
+    assert find_images("./train", CONFIG, 10).load().num_images == 1
 
     # So do the splits of TensorFlow Datasets that the run was not trained on.
     class Mnist(Source):
@@ -88,9 +88,9 @@ def test_a_split_comes_before_a_folder_of_its_name(tmp_path, monkeypatch):
     monkeypatch.setattr(image_sets, "open_source", lambda config: Mnist())
     monkeypatch.setattr(image_sets, "describe_data", lambda config: {})
     assert find_images("test", config).name == "mnist test, at 32 px"
-    assert find_images("./test", config).load().count == 1
+    assert find_images("./test", config).load().num_images == 1
     (tmp_path / "test").rename(tmp_path / "pictures")
-    assert find_images("pictures", config).load().count == 1
+    assert find_images("pictures", config).load().num_images == 1
 
 
 def test_other_data_have_another_fingerprint(tmp_path):

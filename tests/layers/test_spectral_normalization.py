@@ -21,6 +21,16 @@ WRAPPED = {
     "embedding": (lambda **k: layers.Embedding(9, 4, **k), (3,)),
 }
 
+MODES_AND_POLICIES = [
+    pytest.param(
+        mode,
+        policy,
+        marks=[pytest.mark.slow] if mode == "xla" and policy != "float32" else [],
+    )
+    for mode in MODES
+    for policy in POLICIES
+]
+
 
 def make(name, policy="float32", **kwargs):
     build, shape = WRAPPED[name]
@@ -42,9 +52,8 @@ def row_axis(name):
     return -2 if name == "conv_transpose" else -1
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(("mode", "policy"), MODES_AND_POLICIES)
 @pytest.mark.parametrize("name", WRAPPED)
-@pytest.mark.parametrize("mode", MODES)
 def test_sigma_approaches_that_of_svd(name, policy, mode):
     layer, inputs = make(name, policy)
     call = compiled(layer, mode)
@@ -81,9 +90,8 @@ def test_output_is_that_of_the_layer_with_a_normalized_kernel(name):
     )
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(("mode", "policy"), MODES_AND_POLICIES)
 @pytest.mark.parametrize("name", WRAPPED)
-@pytest.mark.parametrize("mode", MODES)
 def test_only_training_changes_only_u(name, policy, mode):
     layer, inputs = make(name, policy)
     call = compiled(layer, mode)
@@ -153,8 +161,7 @@ def kernel_gradient(layer, inputs, mode):
     return gradients(loss, [layer.kernel], mode)[0]
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("mode", "policy"), MODES_AND_POLICIES)
 @pytest.mark.parametrize("name", ["conv", "conv_transpose", "dense"])
 def test_gradient_in_every_precision_and_mode(name, policy, mode):
     layer, inputs = make(name, policy)

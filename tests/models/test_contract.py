@@ -16,9 +16,9 @@ def layer(case):
     return case.build()
 
 
-# XLA takes ten seconds to compile a network.
+# Tracing or compiling a whole network takes long.
 NETWORK_MODES = [
-    pytest.param(mode, marks=pytest.mark.slow) if mode == "xla" else mode
+    pytest.param(mode, marks=pytest.mark.slow) if mode != "eager" else mode
     for mode in MODES
 ]
 

@@ -60,7 +60,10 @@ def test_blocks_are_those_of_the_official_code():
 
 @pytest.mark.parametrize("attention", ["pooled", "full"])
 @pytest.mark.parametrize("num_classes", [0, 3])
-@pytest.mark.parametrize("image_size", [32, 64, 128, 256, 512])
+@pytest.mark.parametrize(
+    "image_size",
+    [32, 64, 128, *(pytest.param(size, marks=pytest.mark.slow) for size in (256, 512))],
+)
 def test_every_image_size_with_and_without_classes(image_size, num_classes, attention):
     settings = {
         "image_size": image_size,

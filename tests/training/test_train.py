@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf import load_run
+from sagan_tf import load_run, train
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
-from sagan_tf.training import train
 
 CONFIG = Config(
     image_size=32,
@@ -27,7 +26,7 @@ CONFIG = Config(
 
 @pytest.fixture(autouse=True)
 def on_two_devices(two_devices, monkeypatch):
-    monkeypatch.setitem(train.__globals__, "make_strategy", lambda: two_devices)
+    monkeypatch.setattr("sagan_tf.training.train.make_strategy", lambda: two_devices)
 
 
 @pytest.mark.slow
