@@ -44,7 +44,8 @@ def load_images(
         UserError: if the data set is missing, has no readable image, or fits neither
             memory nor disk.
     """
-    count, pictures = open_source(config, download).pictures()
+    source = open_source(config, download)
+    count, pictures = source.pictures()
     if num_images is not None and num_images < count:
         chosen = set(choose(count, num_images, config.seed).tolist())
         pictures = (p for index, p in enumerate(pictures) if index in chosen)
@@ -65,7 +66,7 @@ def load_images(
     for picture, result in tqdm(
         _map_in_threads(prepare, pictures),
         total=count,
-        desc=f"Loading {config.dataset}",
+        desc=f"Loading {source.description}",
         unit=" images",
         delay=2,
         leave=False,
@@ -81,9 +82,11 @@ def load_images(
         more = f"; and {len(unreadable) - 10} more" if len(unreadable) > 10 else ""
         logging.warning("Skipped %d unreadable: %s%s", len(unreadable), shown, more)
     if not kept:
-        raise UserError(f"None of the {count} images of {config.dataset} can be read")
+        raise UserError(
+            f"None of the {count} images of {source.description} can be read"
+        )
     noun = "image" if kept == 1 else "images"
-    print(f"{kept:,} {noun} of {config.dataset}, {config.image_size} px")
+    print(f"{kept:,} {noun} of {source.description}, {config.image_size} px")
     return images[:kept], labels[:kept]
 
 

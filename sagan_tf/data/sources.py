@@ -38,7 +38,13 @@ class Picture(NamedTuple):
 
 
 class Source:
-    """The images of a data set, and what is known of them."""
+    """The images of a data set, and what is known of them.
+
+    Attributes:
+        description: String, what messages and protocols call it.
+    """
+
+    description: str
 
     def pictures(self) -> tuple[int, Iterator[Picture]]:
         """Returns the number of pictures, and the pictures in their order.
@@ -67,6 +73,8 @@ class Source:
 
 class Digits(Source):
     """The 1,797 handwritten digits of scikit-learn, 8x8 with a border of one."""
+
+    description = "digits"
 
     def pictures(self) -> tuple[int, Iterator[Picture]]:
         from sklearn.datasets import load_digits
@@ -105,7 +113,7 @@ class Folder(Source):
             raise UserError(
                 "--dataset=folder needs --data_dir=DIR, the folder of images"
             )
-        self.root = Path(data_dir)
+        self.root, self.description = Path(data_dir), str(data_dir)
         if not self.root.is_dir():
             raise UserError(f"--data_dir={data_dir} is not a folder")
         self.paths = sorted(
@@ -185,6 +193,7 @@ class TFDS(Source):
 
         self.name, self.split, self.data_dir = name, split, data_dir
         self.download = download
+        self.description = f"{name} {split}"
         self._tfds = tfds
         try:
             self._builder = tfds.builder(name, data_dir=data_dir)
@@ -207,7 +216,7 @@ class TFDS(Source):
                 labels = batch.get("label", itertools.repeat(-1))
                 for encoded, label in zip(batch["image"], labels, strict=False):
                     yield Picture(
-                        f"{self.name} {self.split} {next(indices)}",
+                        f"{self.description} {next(indices)}",
                         functools.partial(_decode, encoded),
                         int(label),
                     )

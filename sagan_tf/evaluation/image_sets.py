@@ -109,20 +109,17 @@ def find_images(
         return ImageSet(
             str(location), None, lambda: _in_chunks(*load_all(path, config, num_images))
         )
-    if config.dataset not in ("digits", "folder"):
-        name = f"{config.dataset} {location}"
-    elif is_split:
-        name = str(config.data_dir) if config.dataset == "folder" else config.dataset
-    else:
-        raise UserError(
-            f"{location} is not a file or folder, and {config.dataset} has no splits "
-            f"other than {config.split}"
-        )
     # The images are chosen independently of the run's seed.
     config = dataclasses.replace(config, split=location, seed=0)
+    source = open_source(config)
+    if not is_split and not source.splits():
+        raise UserError(
+            f"{location} is not a file or folder, and {config.dataset} has no splits "
+            "to choose from"
+        )
     crop = f", crop of {config.crop_size} px" if config.crop_size else ""
     return ImageSet(
-        f"{name}{crop}, at {config.image_size} px",
+        f"{source.description}{crop}, at {config.image_size} px",
         {**describe_data(config), "num_images": num_images},
         lambda: _in_chunks(*load_images(config, num_images)),
     )

@@ -93,7 +93,7 @@ def write_samples(
     if path.suffix == ".png":
         save_image_grid(images, path, columns)
     elif path.suffix == ".npz":
-        arrays = {"images": images, "latents": latents}
+        arrays: dict[str, Any] = {"images": images, "latents": latents}
         if classes is not None:
             arrays["labels"] = np.asarray(classes, np.int32)
         np.savez(path, **arrays)

@@ -30,7 +30,7 @@ def test_unreadable_files_are_skipped_counted_and_named(
     with caplog.at_level(logging.WARNING):
         images, _ = load_images(config)
     assert len(images) == 1
-    assert "1 image of folder, 32 px" in capsys.readouterr().out
+    assert f"1 image of {tmp_path}, 32 px" in capsys.readouterr().out
     assert "Skipped 4 unreadable" in caplog.text
     for name in ("cut.png", "empty.jpg", "text.gif", "bomb.png"):
         assert name in caplog.text

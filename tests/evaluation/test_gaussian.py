@@ -11,11 +11,11 @@ def test_the_batch_size_does_not_change_the_moments(batch_size):
     running = RunningGaussian()
     for start in range(0, 1000, batch_size):
         running.update(features[start : start + batch_size])
-    count, mean, covariance = running.result()
-    assert count == 1000
-    np.testing.assert_allclose(mean, features.mean(0), rtol=1e-12)
+    result = running.result()
+    assert result.count == 1000
+    np.testing.assert_allclose(result.mean, features.mean(0), rtol=1e-12)
     np.testing.assert_allclose(
-        covariance, np.cov(features, rowvar=False), rtol=1e-6, atol=1e-10
+        result.covariance, np.cov(features, rowvar=False), rtol=1e-6, atol=1e-10
     )
 
 

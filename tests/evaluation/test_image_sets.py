@@ -80,6 +80,8 @@ def test_a_split_comes_before_a_folder_of_its_name(tmp_path, monkeypatch):
 
     # So do the splits of TensorFlow Datasets that the run was not trained on.
     class Mnist(Source):
+        description = "mnist test"
+
         def splits(self):
             return {"test": 7}
 
