@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,10 +12,10 @@ from sagan_tf.errors import UserError
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.models.sagan import SAGAN
 from sagan_tf.sampling import Sampler
-
-if TYPE_CHECKING:
-    from sagan_tf.visualization.neighbors import NeighborDistances
-    from sagan_tf.visualization.samples import Samples
+from sagan_tf.visualization.attend import write_attention
+from sagan_tf.visualization.neighbors import write_neighbors
+from sagan_tf.visualization.paths import unused_path
+from sagan_tf.visualization.samples import write_interpolation, write_samples
 
 Labels = Sequence[int | str] | np.ndarray | int | str | None
 
@@ -76,99 +76,10 @@ class Run:
             num_images, seed, truncation, self.class_numbers(labels)
         )
 
-    def sample(
-        self,
-        output: str | Path | None = None,
-        num_images: int | None = None,
-        seed: int = 0,
-        truncation: float | Sequence[float] = 1.0,
-        labels: Labels = None,
-        standing_statistics: int = 0,
-    ) -> "Samples":
-        """Writes images to a grid, an array file or a folder; see `write_samples`."""
-        from sagan_tf.visualization.samples import write_samples
-
-        return write_samples(
-            self, output, num_images, seed, truncation, labels, standing_statistics
-        )
-
-    def interpolate(
-        self,
-        output: str | Path | None = None,
-        num_paths: int = 4,
-        steps: int = 9,
-        num_latents: int | None = None,
-        labels: Labels = None,
-        method: str = "spherical",
-        seed: int = 0,
-        truncation: float = 1.0,
-        frames_per_second: float = 12.0,
-    ) -> "Samples":
-        """Writes paths between latents or classes; see `write_interpolation`."""
-        from sagan_tf.visualization.samples import write_interpolation
-
-        return write_interpolation(
-            self,
-            output,
-            num_paths,
-            steps,
-            num_latents,
-            labels,
-            method,
-            seed,
-            truncation,
-            frames_per_second,
-        )
-
-    def attend(
-        self,
-        folder: str | Path | None = None,
-        num_images: int = 8,
-        num_real: int = 8,
-        seed: int = 0,
-        labels: Labels = None,
-        points: Sequence[tuple[int, int]] | None = None,
-    ) -> tuple[dict[str, float], Path]:
-        """Writes the attention maps of generated and real images.
-
-        The arguments are those of `sagan_tf.visualization.attend.write_attention`.
-        `folder` is `attention/` and a name with step and seed by default, in the run
-        directory. If there are fewer labels than images, they repeat.
-
-        Returns:
-            The effect of each attention layer, as a dict, and the folder.
-        """
-        from sagan_tf.visualization.attend import write_attention
-        from sagan_tf.visualization.paths import unused_path
-
-        if folder is None:
-            name = f"step{self.step:06d}_seed{seed}"
-            folder = unused_path(self.config.run_dir / "attention" / name)
-        classes = self.class_numbers(labels)
-        if classes is not None:
-            classes = np.resize(classes, num_images)
-        effects = write_attention(
-            self, folder, num_images, num_real, seed, classes, points
-        )
-        return effects, Path(folder)
-
-    def neighbors(
-        self,
-        output: str | Path | None = None,
-        num_images: int = 8,
-        neighbors: int = 7,
-        seed: int = 0,
-    ) -> "NeighborDistances":
-        """Writes samples with their nearest training images.
-
-        The arguments are those of `sagan_tf.visualization.neighbors.write_neighbors`.
-        `output` is a PNG file named by step and seed by default, in the run directory's
-        `samples/`.
-        """
-        from sagan_tf.visualization.neighbors import write_neighbors
-
-        output = output or self.default_output("neighbors_", f"seed{seed}.png")
-        return write_neighbors(self, output, num_images, neighbors, seed)
+    sample = write_samples
+    interpolate = write_interpolation
+    attend = write_attention
+    neighbors = write_neighbors
 
     def evaluate(
         self,
@@ -236,12 +147,13 @@ class Run:
         path = path or self.config.run_dir / "export" / "saved_model"
         return export_saved_model(self.sampler, path)
 
-    def default_output(self, prefix: str, suffix: str) -> Path:
-        """Returns an unused path in `samples/`, named by the step."""
-        from sagan_tf.visualization.paths import unused_path
+    def unused_output(self, name: str) -> Path:
+        """Returns an unused path in the run directory.
 
-        name = f"{prefix}step{self.step:06d}_{suffix}"
-        return unused_path(self.config.run_dir / "samples" / name)
+        Args:
+            name: Its path there, in which `{step}` stands for the step.
+        """
+        return unused_path(self.config.run_dir / name.format(step=f"{self.step:06d}"))
 
     def class_numbers(self, labels: Labels) -> np.ndarray | None:
         """Returns labels as class numbers.

@@ -2,46 +2,38 @@
 
 from absl import flags
 
-from sagan_tf.commands.run_flags import define_run_flags, define_seed_flag, open_run
+from sagan_tf.commands.run_flags import (
+    define_run_flags,
+    define_seed_flag,
+    definers,
+    open_run,
+)
 from sagan_tf.errors import UserError
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags."""
+    define = definers(values)
     define_run_flags(values)
-    flags.DEFINE_integer(
-        "num_images",
-        8,
-        "Number of generated images.",
-        lower_bound=1,
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
+    define.integer("num_images", 8, "Number of generated images.", lower_bound=1)
+    define.integer(
         "num_real",
         8,
         "Number of real images, for the discriminator; 0 for none.",
         lower_bound=0,
-        flag_values=values,
     )
     define_seed_flag(values)
-    flags.DEFINE_list(
-        "labels",
-        None,
-        "Classes of the generated images, by number or name.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
+    define.list("labels", None, "Classes of the generated images, by number or name.")
+    define.string(
         "points",
         None,
         "Query points, 'x,y;x,y' in pixels from the top left corner. By default five "
         "are chosen in each image.",
-        flag_values=values,
     )
-    flags.DEFINE_string(
+    define.string(
         "output",
         None,
         "Folder to write. The default is a new one in attention/ of the run directory.",
-        flag_values=values,
     )
 
 

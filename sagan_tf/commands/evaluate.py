@@ -2,65 +2,53 @@
 
 from absl import flags
 
-from sagan_tf.commands.run_flags import define_run_flags, define_seed_flag, open_run
+from sagan_tf.commands.run_flags import (
+    define_run_flags,
+    define_seed_flag,
+    definers,
+    open_run,
+)
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags."""
+    define = definers(values)
     define_run_flags(values)
-    flags.DEFINE_list(
+    define.list(
         "metrics",
         ["fid", "kid", "precision_recall"],
         "Some of fid, kid, is, precision_recall, density_coverage and intra_fid.",
-        flag_values=values,
     )
-    flags.DEFINE_string(
+    define.string(
         "extractor",
         "classifier",
         "Feature extractor: classifier, a small network trained once on the data set's "
         "labels; inception, that of published scores, downloaded once; "
         "inception:PATH_OR_URL, its SavedModel; or the path of a .keras file or "
         "SavedModel.",
-        flag_values=values,
     )
-    flags.DEFINE_integer(
-        "num_images",
-        10_000,
-        "Number of generated images.",
-        lower_bound=2,
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
+    define.integer("num_images", 10_000, "Number of generated images.", lower_bound=2)
+    define.integer(
         "num_real",
         10_000,
         "Number of real images, drawn at random from more.",
         lower_bound=2,
-        flag_values=values,
     )
-    flags.DEFINE_string(
+    define.string(
         "reference",
         None,
         "The real images: a split of the run's data, an .npz file or a folder. The "
         "default is the training split.",
-        flag_values=values,
     )
-    flags.DEFINE_string(
+    define.string(
         "samples",
         None,
         "Images to evaluate instead of generated ones: a split, an .npz file or a "
         "folder.",
-        flag_values=values,
     )
     define_seed_flag(values)
-    flags.DEFINE_float(
-        "truncation", 1.0, "Factor that latents are scaled by.", flag_values=values
-    )
-    flags.DEFINE_bool(
-        "ema",
-        True,
-        "Evaluate the EMA generator, not the raw one.",
-        flag_values=values,
-    )
+    define.float("truncation", 1.0, "Factor that latents are scaled by.")
+    define.bool("ema", True, "Evaluate the EMA generator, not the raw one.")
 
 
 def run(values: flags.FlagValues) -> None:

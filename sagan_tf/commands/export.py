@@ -2,19 +2,14 @@
 
 from absl import flags
 
-from sagan_tf.commands.run_flags import define_run_flags, open_run
+from sagan_tf.commands.run_flags import define_run_flags, definers, open_run
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags."""
+    define = definers(values)
     define_run_flags(values)
-    flags.DEFINE_enum(
-        "format",
-        "saved_model",
-        ["saved_model"],
-        "Format: saved_model.",
-        flag_values=values,
-    )
+    define.enum("format", "saved_model", ["saved_model"], "Format: saved_model.")
 
 
 def run(values: flags.FlagValues) -> None:

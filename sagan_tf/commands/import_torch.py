@@ -4,32 +4,29 @@ import shlex
 
 from absl import flags
 
+from sagan_tf.commands.run_flags import definers
 from sagan_tf.start_tensorflow import start_tensorflow
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags."""
-    flags.DEFINE_string(
+    define = definers(values)
+    define.string(
         "generator",
         None,
         "The generator's state dict, N_G.pth, or an .npz file of its arrays.",
-        flag_values=values,
     )
-    flags.DEFINE_string(
+    define.string(
         "discriminator",
         None,
         "The discriminator's, N_D.pth. Either file alone is enough.",
-        flag_values=values,
     )
-    flags.DEFINE_string(
-        "workdir", None, "Run directory to create.", required=True, flag_values=values
-    )
-    flags.DEFINE_string(
+    define.string("workdir", None, "Run directory to create.", required=True)
+    define.string(
         "config",
         None,
         "Preset, or Python file with get_config(), whose data and training settings a "
         "resumed run uses. The default is the original's, on CelebA.",
-        flag_values=values,
     )
 
 

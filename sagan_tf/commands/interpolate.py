@@ -6,64 +6,49 @@ from sagan_tf.commands.run_flags import (
     count,
     define_run_flags,
     define_seed_flag,
+    definers,
     open_run,
 )
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags."""
+    define = definers(values)
     define_run_flags(values)
-    flags.DEFINE_integer(
+    define.integer(
         "num_images",
         4,
         "Number of paths: rows of a grid, or tiles of a video.",
         lower_bound=1,
-        flag_values=values,
     )
-    flags.DEFINE_integer(
-        "steps",
-        9,
-        "Images from one latent to the next, both included.",
-        lower_bound=2,
-        flag_values=values,
+    define.integer(
+        "steps", 9, "Images from one latent to the next, both included.", lower_bound=2
     )
-    flags.DEFINE_integer(
+    define.integer(
         "latents",
         None,
         "Latents per path. The default is 2, and 4 in a video.",
         lower_bound=2,
-        flag_values=values,
     )
-    flags.DEFINE_list(
+    define.list(
         "labels",
         None,
         "Two or more classes by number or name, to go through with one latent.",
-        flag_values=values,
     )
-    flags.DEFINE_enum(
+    define.enum(
         "method",
         "spherical",
         ["spherical", "linear"],
         "spherical (slerp) or linear (lerp), for latents; classes are always linear.",
-        flag_values=values,
     )
     define_seed_flag(values)
-    flags.DEFINE_float(
-        "truncation", 1.0, "Factor that latents are scaled by.", flag_values=values
-    )
-    flags.DEFINE_float(
-        "fps",
-        12.0,
-        "Images per second of a video.",
-        lower_bound=0.1,
-        flag_values=values,
-    )
-    flags.DEFINE_string(
+    define.float("truncation", 1.0, "Factor that latents are scaled by.")
+    define.float("fps", 12.0, "Images per second of a video.", lower_bound=0.1)
+    define.string(
         "output",
         None,
         "FILE.png for a grid with one row per path; FILE.gif or FILE.mp4 for a looping "
         "video. The default is a new PNG in samples/ of the run directory.",
-        flag_values=values,
     )
 
 

@@ -2,28 +2,27 @@
 
 from absl import flags
 
-from sagan_tf.commands.run_flags import define_run_flags, define_seed_flag, open_run
+from sagan_tf.commands.run_flags import (
+    define_run_flags,
+    define_seed_flag,
+    definers,
+    open_run,
+)
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags."""
+    define = definers(values)
     define_run_flags(values)
-    flags.DEFINE_integer(
-        "num_images", 8, "Number of samples.", lower_bound=1, flag_values=values
-    )
-    flags.DEFINE_integer(
-        "neighbors",
-        7,
-        "Number of training images beside each sample.",
-        lower_bound=1,
-        flag_values=values,
+    define.integer("num_images", 8, "Number of samples.", lower_bound=1)
+    define.integer(
+        "neighbors", 7, "Number of training images beside each sample.", lower_bound=1
     )
     define_seed_flag(values)
-    flags.DEFINE_string(
+    define.string(
         "output",
         None,
         "FILE.png. The default is a new one in samples/ of the run directory.",
-        flag_values=values,
     )
 
 

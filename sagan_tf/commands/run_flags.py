@@ -1,6 +1,8 @@
 """The flags of all commands that use a run."""
 
-from typing import TYPE_CHECKING
+import functools
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -11,33 +13,36 @@ if TYPE_CHECKING:
     from sagan_tf.run import Run
 
 
+def definers(values: flags.FlagValues) -> Any:
+    """Returns absl's `DEFINE_` functions for these flags, such as `.integer`."""
+    kinds = ("bool", "enum", "float", "integer", "list", "string")
+    return SimpleNamespace(
+        **{
+            kind: functools.partial(
+                getattr(flags, f"DEFINE_{kind}"), flag_values=values
+            )
+            for kind in kinds
+        }
+    )
+
+
 def define_run_flags(values: flags.FlagValues) -> None:
     """Defines `--workdir` and `--best`."""
-    flags.DEFINE_string(
-        "workdir",
-        None,
-        "Run directory, such as runs/digits.",
-        required=True,
-        flag_values=values,
-    )
-    flags.DEFINE_bool(
+    define = definers(values)
+    define.string("workdir", None, "Run directory, such as runs/digits.", required=True)
+    define.bool(
         "best",
         False,
-        "Use the checkpoint with the best score of --evaluation_interval, not the "
-        "last one.",
-        flag_values=values,
+        "Use the checkpoint with the best score of --evaluation_interval, not the last "
+        "one.",
     )
 
 
 def define_seed_flag(values: flags.FlagValues) -> None:
     """Defines `--seed`."""
-    flags.DEFINE_integer(
-        "seed",
-        0,
-        "Random seed of the latents.",
-        lower_bound=0,
-        upper_bound=2**31 - 1,
-        flag_values=values,
+    define = definers(values)
+    define.integer(
+        "seed", 0, "Random seed of the latents.", lower_bound=0, upper_bound=2**31 - 1
     )
 
 

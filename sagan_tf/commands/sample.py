@@ -6,6 +6,7 @@ from sagan_tf.commands.run_flags import (
     count,
     define_run_flags,
     define_seed_flag,
+    definers,
     open_run,
     parse_numbers,
 )
@@ -13,43 +14,39 @@ from sagan_tf.commands.run_flags import (
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags."""
+    define = definers(values)
     define_run_flags(values)
-    flags.DEFINE_integer(
+    define.integer(
         "num_images",
         None,
         "Number of images. The default is 64, or one per label.",
         lower_bound=1,
-        flag_values=values,
     )
     define_seed_flag(values)
-    flags.DEFINE_list(
+    define.list(
         "truncation",
         ["1"],
         "Factor that latents are scaled by; below 1 images are safer and more alike. "
         "Several, such as 0.25,0.5,1, make a grid with one row each.",
-        flag_values=values,
     )
-    flags.DEFINE_list(
+    define.list(
         "labels",
         None,
         "Classes by number or name: one for all images, or one per image. By default a "
         "grid has one row per class, and other outputs have random classes.",
-        flag_values=values,
     )
-    flags.DEFINE_integer(
+    define.integer(
         "standing_statistics",
         0,
         "Recompute the batch statistics over this many batches of 64. 0 uses those of "
         "training.",
         lower_bound=0,
-        flag_values=values,
     )
-    flags.DEFINE_string(
+    define.string(
         "output",
         None,
         "FILE.png for a grid, FILE.npz for arrays, or a folder for one file per image. "
         "The default is a new grid in samples/ of the run directory.",
-        flag_values=values,
     )
 
 

@@ -2,17 +2,18 @@
 
 from absl import flags
 
+from sagan_tf.commands.run_flags import definers
 from sagan_tf.flags import config_from_flags, define_config_flags
 from sagan_tf.start_tensorflow import start_tensorflow
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags."""
-    flags.DEFINE_bool(
+    define = definers(values)
+    define.bool(
         "dry_run",
         False,
         "Print what would be trained and how much memory it needs, and stop.",
-        flag_values=values,
     )
     define_config_flags(values)
 

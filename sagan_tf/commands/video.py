@@ -2,26 +2,18 @@
 
 from absl import flags
 
-from sagan_tf.commands.run_flags import count
+from sagan_tf.commands.run_flags import count, definers
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags."""
-    flags.DEFINE_string(
-        "workdir",
-        None,
-        "Run directory, such as runs/digits.",
-        required=True,
-        flag_values=values,
-    )
-    flags.DEFINE_float(
-        "fps", 6.0, "Grids per second.", lower_bound=0.1, flag_values=values
-    )
-    flags.DEFINE_string(
+    define = definers(values)
+    define.string("workdir", None, "Run directory, such as runs/digits.", required=True)
+    define.float("fps", 6.0, "Grids per second.", lower_bound=0.1)
+    define.string(
         "output",
         None,
         "FILE.gif or FILE.mp4. The default is a new GIF in the run directory.",
-        flag_values=values,
     )
 
 

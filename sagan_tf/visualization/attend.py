@@ -22,18 +22,18 @@ from sagan_tf.visualization.attention import (
 from sagan_tf.visualization.attention_page import NamedMaps, write_attention_page
 
 if TYPE_CHECKING:
-    from sagan_tf.run import Run
+    from sagan_tf.run import Labels, Run
 
 
 def write_attention(
     run: "Run",
-    folder: str | Path,
+    folder: str | Path | None = None,
     num_images: int = 8,
     num_real: int = 8,
     seed: int = 0,
-    labels: np.ndarray | None = None,
+    labels: "Labels" = None,
     points: Sequence[Point] | None = None,
-) -> dict[str, float]:
+) -> tuple[dict[str, float], Path]:
     """Writes the attention maps of both networks, for generated and for real images.
 
     Each attention layer has a picture: `generator_16x16.png`, `discriminator_8x8.png`
@@ -41,40 +41,44 @@ def write_attention(
 
     Args:
         run: `Run`.
-        folder: Folder to write.
+        folder: Folder to write. The default is in `attention/`, named by step and seed.
         num_images: Positive integer, the number of generated images.
         num_real: Integer, the number of real images, 0 for none. If the run's data are
             missing, a warning says so.
         seed: Integer, the random seed of the latents.
-        labels: Integers `[num_images]`, the classes of the generated images. The
-            default is random classes.
+        labels: Classes of the generated images by number or name. If they are fewer
+            than the images, they repeat. The default is random classes.
         points: Query points `(x, y)` in pixels. By default five are chosen in each
             image.
 
     Returns:
-        The effect of each attention layer by name: the norm of `gamma * o` divided by
-        the norm of `x`, averaged over the generated images.
+        - The effect of each attention layer by name: the norm of `gamma * o` divided
+          by the norm of `x`, averaged over the generated images.
+        - The folder.
 
     Raises:
         UserError: if the networks have no attention, or a point is outside the image.
     """
     _check_points(points or (), run.config.image_size)
-    sampler, folder = run.sampler, Path(folder)
-    if labels is None and sampler.num_classes:
-        labels = sampler.labels(num_images, seed).numpy()
-    labels = None if labels is None else np.asarray(labels, np.int32)
+    sampler = run.sampler
+    folder = Path(folder or run.unused_output(f"attention/step{{step}}_seed{seed}"))
+    classes = run.class_numbers(labels)
+    if classes is not None:
+        classes = np.resize(classes, num_images)
+    elif sampler.num_classes:
+        classes = sampler.labels(num_images, seed).numpy()
     latents = sampler.latents(num_images, seed)
-    images = sampler.render(latents, labels)
+    images = sampler.render(latents, classes)
 
-    layers = _trace("Generator", run.generator, latents, labels)
-    layers += _trace("Discriminator", run.discriminator, scale(images), labels)
+    layers = _trace("Generator", run.generator, latents, classes)
+    layers += _trace("Discriminator", run.discriminator, scale(images), classes)
     if not layers:
         raise UserError(
             f"The networks in {run.config.workdir} have no attention. Train with "
             "--generator_attention_resolutions or --discriminator_attention_resolutions"
         )
     _save_sheets(layers, images, points, folder, "generated")
-    sets = [(images, _caption("Generated", images, labels, run.config), layers)]
+    sets = [(images, _caption("Generated", images, classes, run.config), layers)]
     real = _load_real(run.config, num_real)
     if real is not None:
         images, real_labels = real
@@ -86,7 +90,7 @@ def write_attention(
             sets.append((images, captions, real_layers))
     title = f"{Path(str(run.config.workdir)).resolve().name}, step {run.step:,}"
     write_attention_page(folder / "attention.html", title, sets)
-    return {name: float(maps.effect.mean()) for name, maps in layers}
+    return {name: float(maps.effect.mean()) for name, maps in layers}, folder
 
 
 def _load_real(config: Config, num_real: int) -> tuple[np.ndarray, np.ndarray] | None:

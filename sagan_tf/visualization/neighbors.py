@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from sklearn.metrics.pairwise import euclidean_distances
 
 from sagan_tf.data import load_images
 from sagan_tf.errors import UserError
@@ -34,7 +33,7 @@ class NeighborDistances(NamedTuple):
 
 def write_neighbors(
     run: "Run",
-    output: str | Path,
+    output: str | Path | None = None,
     num_images: int = 8,
     neighbors: int = 7,
     seed: int = 0,
@@ -45,7 +44,7 @@ def write_neighbors(
 
     Args:
         run: `Run`.
-        output: PNG file to write.
+        output: PNG file to write. The default is in `samples/`, named by step and seed.
         num_images: Positive integer, the number of samples.
         neighbors: Positive integer, training images beside each sample.
         seed: Integer, the random seed of the latents.
@@ -54,7 +53,9 @@ def write_neighbors(
         UserError: if the output is not a PNG file, if the training images are missing,
             or if there are too few of them.
     """
-    path = Path(output)
+    path = Path(
+        output or run.unused_output(f"samples/neighbors_step{{step}}_seed{seed}.png")
+    )
     if path.suffix != ".png":
         raise UserError(f"--output takes FILE.png. Received: {output}")
     real, _ = load_images(run.config)
@@ -110,6 +111,8 @@ def find_nearest(
 
 
 def _measure(images: np.ndarray, others: np.ndarray) -> np.ndarray:
+    from sklearn.metrics.pairwise import euclidean_distances  # slow to import
+
     flat = _flatten(images)
     return np.concatenate(
         [

@@ -63,7 +63,7 @@ def write_samples(
     Raises:
         UserError: if the output cannot be written or there is no such class.
     """
-    path = Path(output or run.default_output("", f"seed{seed}.png"))
+    path = Path(output or run.unused_output(f"samples/step{{step}}_seed{seed}.png"))
     truncations = [float(value) for value in np.atleast_1d(truncation)]
     several = len(truncations) > 1
     _check_output(path, several)
@@ -137,7 +137,10 @@ def write_interpolation(
     Raises:
         UserError: if the output cannot be written or there is no such class.
     """
-    path = Path(output or run.default_output("interpolation_", f"seed{seed}.png"))
+    path = Path(
+        output
+        or run.unused_output(f"samples/interpolation_step{{step}}_seed{seed}.png")
+    )
     if path.suffix not in (".png", *VIDEO_SUFFIXES):
         raise UserError(
             f"--output takes FILE.png, FILE.gif or FILE.mp4. Received: {output}"

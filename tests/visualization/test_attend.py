@@ -52,7 +52,8 @@ def written(monkeypatch):
 
 
 def test_each_image_has_its_own_maps(run, written, tmp_path):
-    effects = attend.write_attention(run, tmp_path, 3, 3, seed=4, labels=LABELS)
+    effects, folder = attend.write_attention(run, tmp_path, 3, 3, 4, LABELS)
+    assert folder == tmp_path
     (images, captions, layers), (real_images, real_captions, real_layers) = written
 
     np.testing.assert_array_equal(images, run.generate(3, seed=4, labels=LABELS))
