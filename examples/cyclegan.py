@@ -5,8 +5,8 @@ CycleGAN (Zhu et al., 2017, arXiv 1703.10593) in one file. It uses `SelfAttentio
 the images of one set into those of another, without pairs of them.
 
 Set A is one half of scikit-learn's handwritten digits, white on black. Set B is the
-other half in blue ink on yellow paper. The default of 400 steps takes about a minute on
-two CPU cores.
+other half in blue ink on yellow paper. The default of 400 steps takes about a
+minute and a half on two CPU cores.
 """
 
 from pathlib import Path

@@ -4,6 +4,7 @@ All sources have the methods of `Source`. A new source is a class here and a lin
 `open_source`.
 """
 
+import contextlib
 import dataclasses
 import functools
 import io
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from absl import logging
 from PIL import Image
 
 from sagan_tf.config import Config
@@ -271,9 +273,10 @@ class TFDS(Source):
     def _read(self, decoding: Any) -> Any:
         self._prepare()
         self._num_examples()  # refuses an unknown split
-        examples = self._builder.as_dataset(
-            split=self.split, shuffle_files=False, decoders=decoding
-        )
+        with _hidden_warnings():  # TFDS warns of a deprecated property it uses itself
+            examples = self._builder.as_dataset(
+                split=self.split, shuffle_files=False, decoders=decoding
+            )
         return examples.batch(256).as_numpy_iterator()
 
     def _prepare(self) -> None:
@@ -295,6 +298,16 @@ class TFDS(Source):
                 "it is prepared, or unpack its images and use --dataset=folder "
                 "--data_dir=DIR"
             ) from error
+
+
+@contextlib.contextmanager
+def _hidden_warnings() -> Iterator[None]:
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def _decode(encoded: bytes) -> Image.Image:

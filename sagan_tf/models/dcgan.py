@@ -51,7 +51,7 @@ class DCGANGenerator(_DCGAN, Generator):
     Args:
         image_size: 32, 64, 128 or 256, pixels per side.
         channels: 1, 3 or 4, image channels.
-        width: Positive integer, base channels: those of the largest map.
+        width: Positive integer, base channels: those at the highest resolution.
         latent_dim: Positive integer, length of a latent vector.
         attention_resolutions: Resolutions, from 4 to `image_size / 2`, of the maps that
             `SelfAttention` follows. The default is 16 and, above 32 px, 32.
@@ -153,7 +153,7 @@ class DCGANDiscriminator(_DCGAN, Discriminator):
     Args:
         image_size: 32, 64, 128 or 256, pixels per side.
         channels: 1, 3 or 4, image channels.
-        width: Positive integer, base channels: those of the largest map.
+        width: Positive integer, base channels: those at the highest resolution.
         attention_resolutions: Resolutions, from 4 to `image_size / 2`, of the maps that
             `SelfAttention` follows.
         spectral_normalization: Boolean, whether all convolutions but the last are
