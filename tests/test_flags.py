@@ -11,6 +11,7 @@ from sagan_tf.flags import (
     format_config_help,
     parse_flags,
 )
+from sagan_tf.losses import LOSSES
 
 FILE = """
 from sagan_tf.config import Config
@@ -134,6 +135,6 @@ def test_help_shows_groups_defaults_ranges_and_choices():
         assert f"--{'[no]' * (field.type is bool)}{field.name}" in text
     assert "--batch_size  (default: 64)" in text
     assert "--[no]conditional  (default: false)" in text
-    assert "One of hinge, non_saturating, lsgan, wgan." in text
+    assert f"One of {', '.join(LOSSES)}." in " ".join(text.split())
     assert "Must be in [0, 1)." in text
     assert max(map(len, text.splitlines())) <= 80

@@ -110,7 +110,9 @@ def _build_network(role: str, config: Config) -> Any:
     try:
         return network_class(**arguments, dtype=config.precision, name=role)
     except ValueError as error:
-        raise UserError(f"{role.capitalize()}: {error}") from error
+        raise UserError(
+            f"{role.capitalize()}: {error} (its own settings begin with --{role}_)"
+        ) from error
 
 
 def _value(config: Config, role: str, argument: str) -> Any:

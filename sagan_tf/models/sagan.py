@@ -145,8 +145,7 @@ class SAGAN(keras.Model):
         Args:
             generator_optimizer: Keras optimizer of the generator.
             discriminator_optimizer: Another one, of the discriminator.
-            loss: `"hinge"`, `"non_saturating"`, `"lsgan"`, `"wgan"`, or a
-                `sagan_tf.losses.AdversarialLoss`.
+            loss: A key of `sagan_tf.losses.LOSSES`, or an `AdversarialLoss`.
             discriminator_steps: Positive integer, discriminator updates per step.
             accumulation_steps: Positive integer, micro-batches per batch. They are
                 computed one after the other to save memory, and their gradients are

@@ -83,10 +83,13 @@ def folder(tmp_path_factory):
     return Config(dataset="folder", data_dir=str(root), image_size=32)
 
 
+@pytest.fixture(scope="module")
+def digits():
+    return Config(image_size=32, channels=1)
+
+
 @pytest.fixture
 def config(request):
-    if request.param == "digits":
-        return Config(image_size=32, channels=1)
     return request.getfixturevalue(request.param)
 
 

@@ -9,7 +9,7 @@ from sagan_tf import (
     DCGANGenerator,
     SpectralNormalization,
 )
-from sagan_tf.losses import AdversarialLoss
+from sagan_tf.losses import LOSSES, AdversarialLoss
 from sagan_tf.models import ResNetDiscriminator, ResNetGenerator
 from sagan_tf.sampling import Sampler
 
@@ -195,7 +195,7 @@ def test_every_discriminator_update_has_its_own_real_batch(monkeypatch):
     assert model.step.numpy() == 1
 
 
-@pytest.mark.parametrize("loss", ["hinge", "non_saturating", "lsgan", "wgan"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_trains_with_every_loss(loss):
     model = make(loss=loss, run_eagerly=True)
     before = values(model.generator)
