@@ -176,7 +176,9 @@ FAST = ("mnist_infogan",)
         for name in preset_names()
     ],
 )
-def test_every_preset_trains_resumes_samples_and_exports(name, pictures, tmp_path):
+def test_every_preset_trains_resumes_samples_and_exports(
+    name, pictures, tmp_path, monkeypatch
+):
     preset = load_preset(name)
     config = dataclasses.replace(
         preset,
@@ -195,7 +197,9 @@ def test_every_preset_trains_resumes_samples_and_exports(name, pictures, tmp_pat
         sample_interval=1,
         checkpoint_interval=1,
     )
-    train(config)
+    with monkeypatch.context() as patch:  # one export is enough
+        patch.setattr("sagan_tf.training.train.export_saved_model", lambda *_: None)
+        train(config)
     run = train(dataclasses.replace(config, steps=3))
     assert run.step == 3
     size = preset.image_size
