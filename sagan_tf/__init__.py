@@ -7,6 +7,8 @@ Keras alone, whatever its backend; all else needs TensorFlow.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from sagan_tf.start_tensorflow import check_backend
+
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
@@ -59,6 +61,8 @@ __all__ = [*_MODULES, "__version__"]  # noqa: PLE0604
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if _MODULES[name] not in ("config", "errors", "layers", "models"):
+        check_backend()
     return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 

@@ -76,8 +76,8 @@ class AdversarialLoss(NamedTuple):
             `generator_uses_real_logits`.
         generator_uses_real_logits: Boolean. True, for relativistic losses, costs a
             pass of the discriminator over real images in each generator update.
-        has_bounded_logits: Boolean. False for losses under which the discriminator's
-            logits may grow without limit: large ones are then no sign of a failure.
+        has_bounded_logits: Boolean. False if the discriminator's logits are unbounded,
+            so that large ones are no sign of a failure.
 
     Example:
 

@@ -41,8 +41,8 @@ class Run:
 
     Attributes:
         config: The run's `Config`.
-        step: Integer, the step of the checkpoint.
-        model: The `SAGAN` at that step.
+        step: Integer, the step that the model is at.
+        model: The `SAGAN`.
         generator: Its EMA generator, the one to sample from.
         discriminator: Its discriminator.
         sampler: `Sampler` of the EMA generator.
@@ -59,10 +59,14 @@ class Run:
     def __init__(self, config: Config, model: SAGAN):
         self.config = config
         self.model = model
-        self.step = int(model.step.numpy())
         self.generator = model.ema_generator
         self.discriminator = model.discriminator
         self.sampler = Sampler(self.generator, config.latent_distribution)
+
+    @property
+    def step(self) -> int:
+        """The step that the model is at."""
+        return int(self.model.step.numpy())
 
     def generate(
         self,
@@ -173,14 +177,17 @@ class Run:
             raise UserError(
                 f"The run in {self.config.workdir} has no classes: leave out --labels"
             )
-        values = [labels] if isinstance(labels, str) else np.atleast_1d(labels)
-        if not len(values):
+        if isinstance(labels, (str, int, np.integer)):
+            labels = [labels]
+        values: list[Any] = list(labels)
+        if not values:
             raise UserError("--labels is empty: give class numbers or names")
-        return np.array([self._class_number(str(value)) for value in values], np.int32)
+        return np.array([self._class_number(value) for value in values], np.int32)
 
-    def _class_number(self, label: str) -> int:
-        classes = self.config.classes
-        if label in classes:
+    def _class_number(self, value: Any) -> int:
+        classes, label = self.config.classes, str(value)
+        # Text may be a name that looks like a number; a number is never a name.
+        if isinstance(value, str) and label in classes:
             return classes.index(label)
         if label.isdecimal() and int(label) < len(classes):
             return int(label)

@@ -217,14 +217,16 @@ class Sampler:
         if self.num_classes:
             inputs.append(self.labels(num_batches * batch_size, seed))
         batches = zip(*(tf.split(x, num_batches) for x in inputs), strict=True)
-        for number, batch in enumerate(batches):
-            for layer in normalizations:
-                layer.momentum = number / (number + 1)  # the mean of the batches so far
-            self.generator(*batch, training=True)
-            for u, value in zip(us, trained, strict=True):
-                u.assign(value)
-        for layer, momentum in zip(normalizations, momenta, strict=True):
-            layer.momentum = momentum
+        try:
+            for number, batch in enumerate(batches):
+                for layer in normalizations:
+                    layer.momentum = number / (number + 1)  # the mean so far
+                self.generator(*batch, training=True)
+                for u, value in zip(us, trained, strict=True):
+                    u.assign(value)
+        finally:
+            for layer, momentum in zip(normalizations, momenta, strict=True):
+                layer.momentum = momentum
 
     @functools.cached_property
     def _render_batch(self) -> Callable:

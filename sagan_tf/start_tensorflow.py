@@ -10,24 +10,32 @@ from collections.abc import Iterator
 from sagan_tf.errors import UserError
 
 
+def check_backend() -> None:
+    """Raises `UserError` if Keras is set to another backend than TensorFlow."""
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if "keras" in sys.modules:
+        backend = importlib.import_module("keras").backend.backend()
+    if backend != "tensorflow":
+        raise UserError(
+            "Training, sampling and the commands need the TensorFlow backend of Keras. "
+            f"Received: KERAS_BACKEND={backend}. Set KERAS_BACKEND=tensorflow"
+        )
+
+
 def start_tensorflow() -> None:
     """Imports TensorFlow, quietly unless `TF_CPP_MIN_LOG_LEVEL` is set.
 
     Raises:
         UserError: if Keras is set to another backend.
     """
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    if backend != "tensorflow":
-        raise UserError(
-            "The commands need the TensorFlow backend of Keras. "
-            f"Received: KERAS_BACKEND={backend}. Set KERAS_BACKEND=tensorflow"
-        )
+    check_backend()
     if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
-    # Hides a frightening "failed call to cuInit" on machines without a GPU.
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors only
     with _hide_stderr():
-        importlib.import_module("tensorflow")
+        tensorflow = importlib.import_module("tensorflow")
+        # On a machine without a GPU this logs a frightening "failed call to cuInit".
+        tensorflow.config.list_physical_devices("GPU")
 
 
 @contextlib.contextmanager

@@ -1,14 +1,17 @@
 """The commands as a user calls them, in this process."""
 
+import importlib
+import inspect
 import json
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from absl import flags
 from PIL import Image
 
-from sagan_tf import Sampler, load_run
+from sagan_tf import Run, Sampler, load_run
 from sagan_tf.commands.main import COMMANDS, run_command
 from sagan_tf.data import load_images
 from sagan_tf.evaluation import METRICS
@@ -339,6 +342,23 @@ def test_dry_run_writes_nothing(tmp_path, call):
     said = call("train", f"--workdir={tmp_path / 'run'}", "--dry_run", "--width=8")
     assert "Memory, estimated" in said
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["sample", "interpolate", "attend", "evaluate", "neighbors"]
+)
+def test_defaults_are_those_of_the_methods(name):
+    values = flags.FlagValues()
+    importlib.import_module(f"sagan_tf.commands.{name}").define_flags(values)
+    parameters = inspect.signature(getattr(Run, name)).parameters
+    shared = set(parameters) & set(values) - {"truncation", "num_images"}
+    if name not in ("sample", "interpolate"):  # there they are of other things
+        shared |= {"num_images"}
+    assert len(shared) > 3
+    for flag in shared:
+        default = parameters[flag].default
+        default = list(default) if isinstance(default, tuple) else default
+        assert values[flag].default == default, flag
 
 
 def test_help_lists_commands_and_flags(call):

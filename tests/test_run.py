@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
 from sagan_tf import Run, load_run
@@ -44,6 +45,12 @@ def test_class_numbers(tmp_path):
     assert run.class_numbers([1, 0]).tolist() == [1, 0]
     assert run.class_numbers("dogs").tolist() == [1]
     assert run.class_numbers(["7"]).tolist() == [2]  # a name comes before a number
+    assert run.class_numbers(np.array([2, 1])).tolist() == [2, 1]
+    numbered = dataclasses.replace(config, classes=("1", "2", "0"))
+    run.config = numbered
+    assert run.class_numbers([1, 0]).tolist() == [1, 0]
+    assert run.class_numbers(["1", "0"]).tolist() == [0, 2]
+    run.config = config
     assert run.class_numbers(None) is None
     for labels, message in (
         (["cat"], "no class 'cat'. It has 0 to 2: cats, dogs, 7. Did you mean cats"),

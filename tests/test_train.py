@@ -169,8 +169,8 @@ def test_another_backend_ends_in_one_line(tmp_path):
     )
     assert code == 1
     assert stderr == (
-        "Error: The commands need the TensorFlow backend of Keras. Received: "
-        "KERAS_BACKEND=jax. Set KERAS_BACKEND=tensorflow\n"
+        "Error: Training, sampling and the commands need the TensorFlow backend of "
+        "Keras. Received: KERAS_BACKEND=jax. Set KERAS_BACKEND=tensorflow\n"
     )
     assert not (tmp_path / "run").exists()
 

@@ -32,8 +32,9 @@ def define_flags(values: flags.FlagValues) -> None:
     define.list(
         "labels",
         None,
-        "Classes by number or name: one for all images, or one per image. By default a "
-        "grid has one row per class, and other outputs have random classes.",
+        "Classes by number or name. One is that of all images; several are those of "
+        "one image each, repeated up to --num_images. By default a grid has one row "
+        "per class, and other outputs have random classes.",
     )
     define.integer(
         "standing_statistics",

@@ -61,7 +61,7 @@ class Source:
         raise NotImplementedError
 
     def fingerprint(self) -> Any:
-        """Returns what differs between this and any other data set, for JSON."""
+        """Returns what identifies the images and labels, for JSON."""
         raise NotImplementedError
 
     def splits(self) -> dict[str, int]:
@@ -107,7 +107,8 @@ class Folder(Source):
             sub-folders that there are.
 
     Raises:
-        UserError: if there is no such folder, or no image in it.
+        UserError: if no folder is given; later, if there is no such folder, or no image
+            in it.
     """
 
     def __init__(self, data_dir: str | None, classes: tuple[str, ...] = ()):
@@ -116,19 +117,24 @@ class Folder(Source):
                 "--dataset=folder needs --data_dir=DIR, the folder of images"
             )
         self.root, self.description = Path(data_dir), str(data_dir)
+        self.classes = classes
+
+    @functools.cached_property
+    def paths(self) -> list[Path]:
+        """The image files, sorted."""
         if not self.root.is_dir():
-            raise UserError(f"--data_dir={data_dir} is not a folder")
-        self.paths = sorted(
+            raise UserError(f"--data_dir={self.root} is not a folder")
+        paths = sorted(
             path
             for path in self.root.rglob("*")
             if path.suffix.lower() in IMAGE_SUFFIXES and not self._is_hidden(path)
         )
-        if not self.paths:
+        if not paths:
             raise UserError(
-                f"There are no images in {data_dir}. Looked for "
+                f"There are no images in {self.root}. Looked for "
                 f"{' '.join(sorted(IMAGE_SUFFIXES))}, there and in its sub-folders"
             )
-        self.classes = classes
+        return paths
 
     def pictures(self) -> tuple[int, Iterator[Picture]]:
         # A run keeps the labels of its classes whatever sub-folders are added later.

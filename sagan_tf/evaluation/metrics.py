@@ -38,6 +38,8 @@ class Metric(NamedTuple):
 
 def check_metrics(names: Sequence[str]) -> None:
     """Raises `UserError` if a name is not one of `METRICS`, or there is none."""
+    if isinstance(names, str):
+        raise UserError(f"Metrics are a list, such as [{names!r}]")
     unknown = [repr(name) for name in names if name not in METRICS]
     if unknown or not names:
         raise UserError(

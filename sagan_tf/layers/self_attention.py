@@ -238,18 +238,18 @@ class SelfAttention(keras.layers.Layer):
             convolution, epsilon=self.spectral_norm_epsilon, name=f"{name}_sn"
         )
 
-    def _pool(self, features):
+    def _pool(self, features: Tensor) -> Tensor:
         if self.pool_size == 1:
             return features
         return ops.max_pool(
             features, self.pool_size, self.pool_size, data_format="channels_last"
         )
 
-    def _flatten(self, features):
+    def _flatten(self, features: Tensor) -> Tensor:
         # [B, H, W, C] -> [B, N, C]
         return ops.reshape(features, (ops.shape(features)[0], -1, features.shape[-1]))
 
-    def _check_input_shape(self, input_shape):
+    def _check_input_shape(self, input_shape: Shape) -> None:
         if len(input_shape) != 4 or input_shape[-1] is None:
             raise ValueError(
                 "`SelfAttention` takes a feature map [batch, height, width, channels] "
@@ -273,7 +273,7 @@ class SelfAttention(keras.layers.Layer):
                 )
 
 
-def _copy_initializer(initializer, index):
+def _copy_initializer(initializer: Any, index: int) -> Any:
     """Returns a copy whose seed, if the caller set one, differs by `index`.
 
     Two convolutions of one shape and one seed would start equal and stay equal.

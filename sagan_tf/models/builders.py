@@ -1,4 +1,4 @@
-"""The one place where the names in a config become networks and optimizers."""
+"""From a config to networks, optimizers and a compiled model."""
 
 import dataclasses
 from typing import Any
@@ -110,9 +110,14 @@ def _build_network(role: str, config: Config) -> Any:
     try:
         return network_class(**arguments, dtype=config.precision, name=role)
     except ValueError as error:
-        raise UserError(
-            f"{role.capitalize()}: {error} (its own settings begin with --{role}_)"
-        ) from error
+        # A refused argument may come from a field of this network alone.
+        flags = [
+            f"--{role}_{name}"
+            for name in arguments
+            if hasattr(config, f"{role}_{name}") and f"{name}=" in str(error)
+        ]
+        hint = f". Set {flags[0]}" if flags else ""
+        raise UserError(f"{role.capitalize()}: {error}{hint}") from error
 
 
 def _value(config: Config, role: str, argument: str) -> Any:
@@ -143,7 +148,7 @@ def _check_settings(config: Config) -> None:
         # On by default, but config.json must not claim it for networks without it.
         claimed = value is True and field.name.endswith("_spectral_normalization")
         if config.architecture in owners or (
-            value in (False, field.default) and not claimed
+            (value is False or value == field.default) and not claimed
         ):
             continue
         hint = f". Add --no{field.name}" if claimed else ""

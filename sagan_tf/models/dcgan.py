@@ -155,7 +155,7 @@ class DCGANDiscriminator(_DCGAN, Discriminator):
         channels: 1, 3 or 4, image channels.
         width: Positive integer, base channels: those at the highest resolution.
         attention_resolutions: Resolutions, from 4 to `image_size / 2`, of the maps that
-            `SelfAttention` follows.
+            `SelfAttention` follows. The default is 8 and 4.
         spectral_normalization: Boolean, whether all convolutions but the last are
             spectrally normalized.
         **kwargs: Arguments of `keras.Model`, such as `name` and `dtype`.
@@ -174,7 +174,7 @@ class DCGANDiscriminator(_DCGAN, Discriminator):
         image_size: int = 64,
         channels: int = 3,
         width: int = 64,
-        attention_resolutions: tuple[int, ...] | None = (8, 4),
+        attention_resolutions: tuple[int, ...] | None = None,
         spectral_normalization: bool = True,
         **kwargs: Any,
     ):

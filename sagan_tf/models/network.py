@@ -138,7 +138,7 @@ class Network(keras.Model):
     def walk_shapes(
         self, inputs_shape: Shape, labels_shape: Shape | None = None
     ) -> Iterator[tuple[Any, tuple[Shape, ...]]]:
-        """Yields each layer of the stack with the shapes of its inputs, unbuilt too."""
+        """Yields each layer of the stack, built or not, with its inputs' shapes."""
         labels = labels_shape and keras.KerasTensor(labels_shape, "int32")
         x, further_inputs = self.split_inputs(keras.KerasTensor(inputs_shape), labels)
         shape = x.shape

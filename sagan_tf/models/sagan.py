@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from sagan_tf import losses
 from sagan_tf.augmentation import AUGMENTATIONS, augment
-from sagan_tf.errors import UserError
 from sagan_tf.gradient_penalties import PENALTIES
 from sagan_tf.models.network import check_choice, check_least
 from sagan_tf.sampling import (
@@ -17,12 +16,6 @@ from sagan_tf.sampling import (
     draw_latents,
 )
 from sagan_tf.types import Shape, Tensor
-
-if keras.backend.backend() != "tensorflow":
-    raise UserError(
-        "Training and sampling need the TensorFlow backend of Keras. Received: "
-        f"KERAS_BACKEND={keras.backend.backend()}. Set KERAS_BACKEND=tensorflow"
-    )
 
 # Every random draw of training has its own seed: a function of (seed, step, update,
 # replica, micro-batch, purpose). Latents are drawn without the last two.

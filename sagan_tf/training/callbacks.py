@@ -97,9 +97,10 @@ class MetricsLog(StepCallback):
     normalization at its step.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, board: Board):
         super().__init__()
         self._config = config
+        self._board = board
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         super().on_train_begin(logs)
@@ -110,6 +111,7 @@ class MetricsLog(StepCallback):
             self._config.run_dir / "logs" / "metrics.csv",
             columns,
             self._step,
+            self._board,
         )
         self._restart()
 
@@ -141,15 +143,23 @@ class Evaluation(StepCallback):
         config: `Config`.
         sampler: `Sampler` of the EMA generator.
         checkpoints: `Checkpoints`.
+        board: `Board`.
 
     Raises:
         UserError: if the extractor or the real images are missing.
     """
 
-    def __init__(self, config: Config, sampler: Sampler, checkpoints: Checkpoints):
+    def __init__(
+        self,
+        config: Config,
+        sampler: Sampler,
+        checkpoints: Checkpoints,
+        board: Board,
+    ):
         super().__init__()
         self._config = config
         self._sampler = sampler
+        self._board = board
         self._checkpoints = checkpoints
         self._extractor = evaluation.load_extractor(config.evaluation_extractor, config)
         self._real = evaluation.find_images(
@@ -162,6 +172,7 @@ class Evaluation(StepCallback):
             self._config.run_dir / "logs" / "evaluation.csv",
             ["metric", "score", "protocol"],
             self._step,
+            self._board,
         )
         # At once: a score that cannot be computed must not show after hours.
         if not any(self._is_current(row) for row in self._log.rows):
@@ -216,8 +227,7 @@ class Evaluation(StepCallback):
             lambda other: all(other[name] == text for name, text in row.items()),
             reversed(self._log.rows),
         )
-        # Rows of version 0.1 have no score under this name.
-        return [float(other["score"]) for other in same if other.get("score")]
+        return [float(other["score"]) for other in same]
 
     def _is_better(self, score: float, before: list[float]) -> bool:
         if evaluation.METRICS[self._config.evaluation_metric].lower_is_better:
@@ -228,11 +238,11 @@ class Evaluation(StepCallback):
 class SampleGrid(StepCallback):
     """Writes `samples/STEP.png` of the same latents every `sample_interval` steps."""
 
-    def __init__(self, config: Config, sampler: Sampler):
+    def __init__(self, config: Config, sampler: Sampler, board: Board):
         super().__init__()
         self._config = config
         self._sampler = sampler
-        self._board = Board(config.run_dir / "logs")
+        self._board = board
 
     def on_step(self, step: int, logs: Mapping[str, float]) -> None:
         if step % self._config.sample_interval == 0:

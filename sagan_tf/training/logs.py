@@ -45,12 +45,13 @@ class StepLog:
             checkpoint knows nothing of, are dropped: they will be written again.
         columns: Names of the columns after `step`.
         step: Integer, the step that training starts or resumes from.
+        board: `Board`.
 
     Attributes:
         rows: List of dicts of text, the rows of the file.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], step: int):
+    def __init__(self, path: Path, columns: Sequence[str], step: int, board: Board):
         path.parent.mkdir(parents=True, exist_ok=True)
         self.rows = _read_rows(path, step)
         # The file is replaced as a whole: a run killed here still has its log.
@@ -63,20 +64,15 @@ class StepLog:
         self._writer.writerows(self.rows)
         self._file.flush()
         os.replace(partial, path)
-        self._board = Board(path.parent)
+        self._board = board
 
-    def write(
-        self, step: int, scalars: Mapping[str, float], **row: Any
-    ) -> dict[str, str]:
+    def write(self, step: int, scalars: Mapping[str, float], **row: Any) -> None:
         """Appends a row.
 
         Args:
             step: Integer.
             scalars: Numbers, for the columns of the same names and for TensorBoard.
             **row: Further columns of the row.
-
-        Returns:
-            The row as text.
         """
         numbers = {name: f"{value:.6g}" for name, value in scalars.items()}
         written = {"step": str(step), **numbers, **row}
@@ -84,7 +80,6 @@ class StepLog:
         self._writer.writerow(written)
         self._file.flush()
         self._board.write_scalars(step, scalars)
-        return written
 
     def close(self) -> None:
         """Closes the file."""
@@ -96,8 +91,12 @@ def _read_rows(path: Path, step: int) -> list[dict[str, str]]:
         return []
     with open(path, newline="") as file:
         # A killed run can leave half a row at the end.
-        return [
+        rows = [
             row
             for row in csv.DictReader(file)
             if row["step"].isdigit() and int(row["step"]) <= step
         ]
+    for row in rows:  # version 0.1 had another name for the score
+        if "figure" in row:
+            row["score"] = row.pop("figure")
+    return rows

@@ -1,4 +1,4 @@
-"""The only place that knows the order of things in a training run."""
+"""Runs training: build, restore, load data, fit, export."""
 
 import shlex
 from typing import Any
@@ -13,10 +13,10 @@ from sagan_tf.export.saved_model import export_saved_model
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.models.sagan import SAGAN
 from sagan_tf.run import Run
-from sagan_tf.sampling import Sampler
 from sagan_tf.training import callbacks, guards
 from sagan_tf.training.checkpoints import Checkpoints
 from sagan_tf.training.distribution import describe_devices, make_strategy
+from sagan_tf.training.logs import Board
 
 
 def train(config: Config) -> Run:
@@ -56,7 +56,7 @@ def train(config: Config) -> Run:
         model = build_sagan(config)
     checkpoints = Checkpoints(config.run_dir, model)
     step = checkpoints.restore()
-    sampler = Sampler(model.ema_generator, config.latent_distribution)
+    run = Run(config, model)
     if step is not None and step >= config.steps:
         print(
             f"{config.workdir} is already complete: step {step} of {config.steps}. "
@@ -64,30 +64,33 @@ def train(config: Config) -> Run:
         )
     else:
         dataset = make_dataset(config, start_step=step or 0)
-        hooks = _make_callbacks(config, sampler, checkpoints, dataset)
+        hooks = _make_callbacks(run, checkpoints, dataset)
         save_config(config)
         start = "Training" if step is None else f"Resuming from step {step}"
         print(
             f"{start} in {config.workdir} on {describe_devices()}, {config.precision}"
         )
         _fit(model, dataset, hooks, checkpoints, config.steps - (step or 0))
-    return _finish(Run(config, model))
+    return _finish(run)
 
 
 def _make_callbacks(
-    config: Config, sampler: Sampler, checkpoints: Checkpoints, dataset: Any
+    run: Run, checkpoints: Checkpoints, dataset: Any
 ) -> list[callbacks.StepCallback]:
     """Returns the callbacks in their order: a checkpoint is saved after the rest."""
+    config, sampler = run.config, run.sampler
+    # One writer: TensorBoard reads only the newest file of a folder to its end.
+    board = Board(config.run_dir / "logs")
     batch = next(iter(dataset))
     real_images = batch[0] if config.conditional else batch
     evaluations = []
     if config.evaluation_interval:
-        evaluations = [callbacks.Evaluation(config, sampler, checkpoints)]
+        evaluations = [callbacks.Evaluation(config, sampler, checkpoints, board)]
     return [
         guards.NonFiniteGuard(),
         callbacks.ProgressBar(config),
-        callbacks.MetricsLog(config),
-        callbacks.SampleGrid(config, sampler),
+        callbacks.MetricsLog(config, board),
+        callbacks.SampleGrid(config, sampler, board),
         guards.CollapseGuard(config, sampler, real_images),
         *evaluations,
         callbacks.SaveCheckpoint(config, checkpoints),

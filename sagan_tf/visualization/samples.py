@@ -68,7 +68,8 @@ def write_samples(
     several = len(truncations) > 1
     _check_output(path, several)
     sampler = run.sampler
-    count, columns = num_images or (8 if several else 64), None
+    columns = None
+    count = num_images if num_images is not None else 8 if several else 64
     classes: Any = run.class_numbers(labels)
     if classes is not None:
         if num_images is None and len(classes) > 1:
@@ -177,8 +178,8 @@ def _render(
     if not standing_statistics:
         return sampler.render(latents, classes)
     trained = sampler.generator.get_weights()
-    sampler.take_standing_statistics(standing_statistics)
     try:
+        sampler.take_standing_statistics(standing_statistics)
         return sampler.render(latents, classes)
     finally:  # other calls use the statistics of training
         sampler.generator.set_weights(trained)

@@ -146,7 +146,7 @@ def test_learning_rates_decay_linearly():
         ),
         (
             {"discriminator_attention_resolutions": (5,)},
-            "Discriminator: .*attention can be at .*attention_resolutions=",
+            "Discriminator: .*can be at .*Set --discriminator_attention_resolutions",
         ),
         ({"architecture": "resnet", "conditional": True}, "two classes or more"),
         ({"image_size": 48}, "32, 64, 128, 256. Received: image_size=48"),

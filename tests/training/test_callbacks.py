@@ -13,6 +13,7 @@ from sagan_tf.models.builders import build_sagan
 from sagan_tf.training import callbacks
 from sagan_tf.training.callbacks import MetricsLog, SampleGrid
 from sagan_tf.training.checkpoints import Checkpoints
+from sagan_tf.training.logs import Board
 from tests.training.settings import LOGS, SMALL
 
 
@@ -22,7 +23,7 @@ def model():
 
 
 def write_log(model, workdir, first, last):
-    log = MetricsLog(Config(**SMALL, workdir=str(workdir)))
+    log = MetricsLog(Config(**SMALL, workdir=str(workdir)), Board(workdir / "logs"))
     log.set_model(model)
     model.step.assign(first)
     log.on_train_begin()
@@ -62,7 +63,8 @@ def test_tensorboard_gets_the_same_numbers_and_the_grids(model, tmp_path):
     pytest.importorskip("tensorboard")
     write_log(model, tmp_path, 0, 5)
     config = Config(**SMALL, workdir=str(tmp_path), num_samples=4, sample_interval=3)
-    grid = SampleGrid(config, Sampler(model.ema_generator))
+    board = Board(tmp_path / "logs")
+    grid = SampleGrid(config, Sampler(model.ema_generator), board)
     grid.set_model(model)
     model.step.assign(0)
     grid.on_train_begin()
@@ -138,7 +140,9 @@ def evaluation_for(
     )
     checkpoints = Checkpoints(workdir, model)
     sampler = Sampler(model.ema_generator)
-    evaluation = callbacks.Evaluation(config, sampler, checkpoints)
+    evaluation = callbacks.Evaluation(
+        config, sampler, checkpoints, Board(workdir / "logs")
+    )
     evaluation.set_model(model)
     return evaluation, checkpoints
 
