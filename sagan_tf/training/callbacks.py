@@ -62,7 +62,8 @@ class ProgressBar(StepCallback):
             "unit": "step",
             "mininterval": 0.5,
         }
-        if not sys.stderr.isatty():
+        self._is_terminal = sys.stderr.isatty()
+        if not self._is_terminal:
             arguments |= {
                 "file": _Lines(sys.stderr),
                 "mininterval": self.SECONDS_BETWEEN_LINES,
@@ -75,7 +76,9 @@ class ProgressBar(StepCallback):
     def on_step(self, step: int, logs: Mapping[str, float]) -> None:
         state = self._bar.format_dict
         average = (step - state["initial"]) / max(state["elapsed"], 1e-9)
-        steps_per_second = state["rate"] or average
+        # Between lines that are a minute apart, the bar's own rate is out of date.
+        recent = state["rate"] if self._is_terminal else None
+        steps_per_second = recent or average
         self._bar.set_postfix_str(
             f"D {logs['discriminator_loss']:.3f}, G {logs['generator_loss']:.3f}, "
             f"{steps_per_second * self._config.batch_size:.0f} images/s",
