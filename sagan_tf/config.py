@@ -501,7 +501,7 @@ def load_config(workdir: str | Path) -> Config:
     if not path.exists():
         raise UserError(
             f"There is no run in {workdir}: {path} is missing. "
-            "Train one with: python -m sagan_tf train"
+            f"Train one with: python -m sagan_tf train --workdir={workdir}"
         )
     return Config.from_json(path.read_text(), workdir)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import importlib.util
 import os
 import sys
 import tempfile
@@ -29,6 +30,11 @@ def start_tensorflow() -> None:
         UserError: if Keras is set to another backend.
     """
     check_backend()
+    if importlib.util.find_spec("tensorflow") is None:
+        raise UserError(
+            "The commands need TensorFlow: pip install 'tensorflow>=2.21,<2.22' "
+            "tensorflow-datasets"
+        )
     if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors only

@@ -39,7 +39,7 @@ def make_dataset(config: Config, start_step: int = 0) -> tf.data.Dataset:
     if len(images) < config.batch_size:
         raise UserError(
             f"{config.dataset} has {len(images)} images, fewer than "
-            f"--batch_size={config.batch_size}"
+            f"--batch_size={config.batch_size}. Give --batch_size={len(images)} or less"
         )
     if config.conditional:
         _check_labels(labels, config)

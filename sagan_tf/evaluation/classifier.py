@@ -52,6 +52,7 @@ def load_classifier(config: Config) -> tuple[keras.Model, float, bool]:
     path = folder / f"{config.dataset.replace('/', '_')}-{key}.keras"
     card_path = path.with_suffix(".json")
     if not path.exists():
+        print(f"Training the classifier of {config.dataset}, once (about a minute)")
         network, card = _train(config)
         folder.mkdir(parents=True, exist_ok=True)
         # The card first: a cached network always has its card.

@@ -100,7 +100,7 @@ def _load_real(config: Config, num_real: int) -> tuple[np.ndarray, np.ndarray] |
         first = take_first(config, num_real)
         return load_images(first, num_real, download=False)
     except UserError as error:  # generated images do not need the run's data
-        logging.warning("Without real images: %s. Give --num_real=0", error)
+        logging.warning("Real images are left out: %s", error)
         return None
 
 

@@ -104,8 +104,7 @@ def _save_mp4(
 ) -> None:
     if not importlib.util.find_spec("imageio_ffmpeg"):
         raise UserError(
-            "An MP4 needs imageio: pip install -r requirements-video.txt, or give "
-            "FILE.gif"
+            "An MP4 needs imageio: pip install 'imageio[ffmpeg]', or give FILE.gif"
         )
     import imageio.v3
 

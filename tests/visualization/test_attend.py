@@ -82,7 +82,7 @@ def test_missing_real_images_are_a_warning(run, written, tmp_path, caplog, monke
     monkeypatch.setattr(run, "config", config)
     with caplog.at_level(logging.WARNING):
         attend.write_attention(run, tmp_path, 1, 1)
-    assert len(written) == 1 and "Without real images" in caplog.text
+    assert len(written) == 1 and "Real images are left out" in caplog.text
     caplog.clear()
     attend.write_attention(run, tmp_path, 1, num_real=0)
     assert not caplog.text
