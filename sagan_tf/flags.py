@@ -72,16 +72,14 @@ def config_from_flags(values: flags.FlagValues) -> Config:
 
     saved = Path(overrides.get("workdir") or "") / "config.json"
     if values["config"].value:
-        config, name = load_preset(values["config"].value), values["config"].value
+        config = load_preset(values["config"].value)
+        overrides.setdefault("workdir", f"runs/{Path(values['config'].value).stem}")
     elif "dataset" in overrides or not ("workdir" in overrides and saved.exists()):
         name = overrides.pop("dataset", "digits")
         config = _find_preset(name)
+        overrides.setdefault("workdir", f"runs/{name.replace('/', '_')}")
     else:
-        config, name = load_config(overrides["workdir"]), ""
-    stem = name.removesuffix(".py").replace("/", "_")
-    if values["config"].value:
-        stem = Path(name).stem
-    overrides.setdefault("workdir", f"runs/{stem}")
+        config = load_config(overrides["workdir"])
     return dataclasses.replace(config, **overrides)
 
 

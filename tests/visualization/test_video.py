@@ -43,7 +43,8 @@ def test_an_mp4_has_all_frames(tmp_path):
 
 def test_an_mp4_without_imageio_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match="pip install 'imageio.ffmpeg.', or give FILE.gif"):
+    message = "pip install 'imageio.ffmpeg.', or give FILE.gif"
+    with pytest.raises(UserError, match=message):
         save_video(FRAMES, tmp_path / "video.mp4")
 
 
