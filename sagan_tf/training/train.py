@@ -16,6 +16,7 @@ from sagan_tf.run import Run
 from sagan_tf.training import callbacks, guards
 from sagan_tf.training.checkpoints import Checkpoints
 from sagan_tf.training.distribution import describe_devices, make_strategy
+from sagan_tf.training.evaluation import Evaluation
 from sagan_tf.training.logs import Board
 
 
@@ -83,9 +84,9 @@ def _make_callbacks(
     board = Board(config.run_dir / "logs")
     batch = next(iter(dataset))
     real_images = batch[0] if config.conditional else batch
-    evaluations = []
+    evaluations: list[callbacks.StepCallback] = []
     if config.evaluation_interval:
-        evaluations = [callbacks.Evaluation(config, sampler, checkpoints, board)]
+        evaluations = [Evaluation(config, sampler, checkpoints, board)]
     return [
         guards.NonFiniteGuard(),
         callbacks.ProgressBar(config),

@@ -1,0 +1,146 @@
+"""Files: written as a whole or not at all, and read with a clear line if damaged."""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+from sagan_tf.errors import UserError
+
+_PARTIAL = ".partial-"
+
+
+@contextlib.contextmanager
+def replacing(
+    path: str | Path, failures: tuple[type[Exception], ...] = ()
+) -> Iterator[Path]:
+    """Gives a new path to write a file or folder to; at the end it replaces `path`.
+
+    The new path has the same suffix, in the same folder, which is created. What was at
+    `path` stays until the new file or folder is complete. If writing fails, nothing of
+    it is left.
+
+    Args:
+        path: File or folder.
+        failures: Exceptions that, like `OSError`, mean that writing failed.
+
+    Raises:
+        UserError: if writing fails, with the path and the reason.
+
+    Example:
+
+    ```python
+    with replacing(path) as partial:
+        partial.write_text(text)
+    ```
+    """
+    path = Path(path)
+    partial = path.with_name(f"{_PARTIAL}{os.getpid()}-{path.name}")
+    with write_errors(path, failures):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            delete(partial)
+            yield partial
+            if partial.is_dir() and path.is_dir():
+                # A folder with files cannot be replaced: it is moved out of the way.
+                former = path.with_name(f"{_PARTIAL}{os.getpid()}-former-{path.name}")
+                delete(former)
+                os.replace(path, former)
+                os.replace(partial, path)
+                delete(former)
+            else:
+                os.replace(partial, path)
+        finally:
+            delete(partial)
+
+
+@contextlib.contextmanager
+def write_errors(
+    path: str | Path, failures: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Turns a failure to write `path` into a `UserError` with the path and the reason.
+
+    Args:
+        path: The file or folder that is being written.
+        failures: Exceptions that, like `OSError`, mean that writing failed.
+    """
+    try:
+        yield
+    except (OSError, *failures) as error:
+        reason = getattr(error, "strerror", None) or str(error).strip()
+        raise UserError(
+            f"{path} cannot be written: {reason.splitlines()[0]:.200}. What was there "
+            "before is unchanged. Once it can be written, run the same command again"
+        ) from error
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes a text file, as `replacing` does."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def read_text(path: str | Path) -> str:
+    """Reads a text file.
+
+    Raises:
+        UserError: if it cannot be read, is no regular file or no UTF-8 text.
+    """
+    path = Path(path)
+    try:
+        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+            raise UserError(f"{path} is not a file")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is damaged: it is no UTF-8 text") from error
+
+
+def read_json(path: str | Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        UserError: if it cannot be read or is no JSON.
+    """
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    # The last one for a number of more digits, or lists nested deeper, than Python
+    # takes.
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+
+
+def set_aside(path: str | Path, reason: object) -> None:
+    """Renames a damaged file to `NAME.damaged` and warns, so that a new one can begin.
+
+    Args:
+        path: The file.
+        reason: What is wrong with it.
+    """
+    path = Path(path)
+    damaged = path.with_name(path.name + ".damaged")
+    with write_errors(damaged):
+        os.replace(path, damaged)
+    logging.warning("%s: %s. It is kept as %s", path, reason, damaged.name)
+
+
+def delete(path: Path) -> None:
+    """Deletes a file or a folder, if it exists and can be deleted."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def delete_partial(folder: Path) -> None:
+    """Deletes what killed processes left half-written in a folder and below."""
+    for path in list(folder.rglob(f"{_PARTIAL}*")):
+        delete(path)
