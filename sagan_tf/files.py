@@ -71,7 +71,7 @@ def write_errors(
     """
     try:
         yield
-    except (OSError, *failures) as error:
+    except (OSError, *failures) as error:  # type: ignore[misc]
         reason = getattr(error, "strerror", None) or str(error).strip()
         raise UserError(
             f"{path} cannot be written: {reason.splitlines()[0]:.200}. What was there "
