@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sagan_tf.errors import UserError
+from sagan_tf.files import read_json, write_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Range:
         high = math.inf if self.high is None else self.high
         above = value > low if self.open_low else value >= low
         below = value < high if self.open_high else value <= high
-        return math.isfinite(value) and above and below
+        # Python's integers can be larger than any float.
+        return -(2**1023) < value < 2**1023 and above and below
 
     def __str__(self) -> str:
         if self.high is not None:
@@ -325,6 +327,12 @@ class Config:
         "default warm-up.",
         range=Range(0),
     )
+    ema_warm_up: bool = _setting(
+        True,
+        "Training",
+        "Lower the EMA's decay in the first steps, to forget the initial weights. "
+        "--init_from turns it off.",
+    )
     precision: str = _setting(
         "float32",
         "Training",
@@ -351,15 +359,31 @@ class Config:
         resume=True,
     )
     log_interval: int = _setting(
-        50, "Run", "Steps between rows of logs/metrics.csv.", range=_COUNT
+        50, "Run", "Steps between rows of logs/metrics.csv.", range=_COUNT, resume=True
     )
     sample_interval: int = _setting(
-        500, "Run", "Steps between grids in samples/.", range=_COUNT
+        500, "Run", "Steps between grids in samples/.", range=_COUNT, resume=True
     )
     checkpoint_interval: int = _setting(
-        500, "Run", "Steps between checkpoints.", range=_COUNT
+        500, "Run", "Steps between checkpoints.", range=_COUNT, resume=True
     )
-    num_samples: int = _setting(64, "Run", "Images in a grid.", range=_COUNT)
+    keep_checkpoints: int = _setting(
+        3,
+        "Run",
+        "How many of the last checkpoints to keep.",
+        range=_COUNT,
+        resume=True,
+    )
+    keep_checkpoints_every: int | None = _setting(
+        None,
+        "Run",
+        "Also keep the checkpoints at its multiples. The default is none.",
+        range=_COUNT,
+        resume=True,
+    )
+    num_samples: int = _setting(
+        64, "Run", "Images in a grid.", range=_COUNT, resume=True
+    )
     evaluation_interval: int | None = _setting(
         None,
         "Run",
@@ -428,25 +452,42 @@ class Config:
         return json.dumps(values, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, workdir: str | Path) -> "Config":
-        """Returns the settings that `to_json` wrote, for the run in `workdir`."""
-        values = json.loads(text)
+    def from_values(cls, values: Any, workdir: str | Path) -> "Config":
+        """Returns the settings that `to_json` wrote, for the run in `workdir`.
+
+        Args:
+            values: What `json.loads` made of the text.
+            workdir: Run directory.
+
+        Raises:
+            UserError: if they are not settings, or have values that flags cannot have.
+        """
+        if not isinstance(values, dict):
+            raise UserError("It holds no settings")
         unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
+        unknown.discard("workdir")  # that is where the file was found
         if unknown:
             raise UserError(
-                f"{workdir}/config.json has settings this version does not know: "
+                "It has settings that this version does not know: "
                 f"{', '.join(sorted(unknown))}"
             )
-        return cls(**values, workdir=str(workdir))
+        return cls(**{**values, "workdir": str(workdir)})
 
-    def differences(self, other: "Config") -> list[str]:
-        """Returns, as text, the settings that differ and may not on resume."""
-        return [
-            f"{field.name}: {getattr(self, field.name)} -> {getattr(other, field.name)}"
+    def differences(self, other: "Config") -> dict[str, tuple[Any, Any]]:
+        """Returns the settings that differ and may not when a run is resumed.
+
+        Args:
+            other: `Config`.
+
+        Returns:
+            Dict from names to pairs of this config's value and the other's.
+        """
+        pairs = {
+            field.name: (getattr(self, field.name), getattr(other, field.name))
             for field in dataclasses.fields(self)
             if not field.metadata["resume"]
-            and getattr(self, field.name) != getattr(other, field.name)
-        ]
+        }
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def value_type(field: dataclasses.Field) -> tuple[Any, bool, bool]:
@@ -481,21 +522,36 @@ def _check_value(field: dataclasses.Field, value: Any) -> None:
             expected = _TYPE_NAMES[kind]
             raise UserError(
                 f"{name} takes {'a list, each ' * is_tuple}{expected}. "
-                f"Received: {value!r}"
+                f"Received: {value!r:.200}"
             )
+        if kind is int and abs(one) >= 2**31:
+            raise UserError(f"{name} must be below 2**31, a longer number was received")
+        if kind is str:
+            _check_text(name, one)
         if limits is not None and one not in limits:
-            raise UserError(f"{name} must be {limits}. Received: {one}")
+            raise UserError(f"{name} must be {limits}. Received: {one!r:.200}")
         if choices is not None and one not in choices:
             raise UserError(
-                f"{name} must be one of {', '.join(choices)}. Received: {one}"
+                f"{name} must be one of {', '.join(choices)}. Received: {one:.200}"
             )
+
+
+def _check_text(name: str, text: str) -> None:
+    try:
+        valid = b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        valid = False
+    if not valid:
+        raise UserError(
+            f"{name} has characters that no name can have. Received: {text!r:.200}"
+        )
 
 
 def load_config(workdir: str | Path) -> Config:
     """Reads the config of the run in `workdir`.
 
     Raises:
-        UserError: if there is no run.
+        UserError: if there is no run, or the file is damaged.
     """
     path = Path(workdir) / "config.json"
     if not path.exists():
@@ -503,15 +559,16 @@ def load_config(workdir: str | Path) -> Config:
             f"There is no run in {workdir}: {path} is missing. "
             f"Train one with: python -m sagan_tf train --workdir={workdir}"
         )
-    return Config.from_json(path.read_text(), workdir)
+    values = read_json(path)
+    try:
+        return Config.from_values(values, workdir)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def save_config(config: Config) -> None:
-    """Writes `config.json` to the run directory, atomically."""
-    config.run_dir.mkdir(parents=True, exist_ok=True)
-    partial = config.run_dir / "config.json.partial"
-    partial.write_text(config.to_json())
-    os.replace(partial, config.run_dir / "config.json")
+    """Writes `config.json` to the run directory."""
+    write_text(config.run_dir / "config.json", config.to_json())
 
 
 def presets_dir() -> Path:

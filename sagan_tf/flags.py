@@ -48,11 +48,15 @@ def define_config_flags(values: flags.FlagValues) -> None:
         define(field.name, None, field.metadata["help"], flag_values=values)
 
 
-def config_from_flags(values: flags.FlagValues) -> Config:
+def config_from_flags(
+    values: flags.FlagValues, base: str | Path | None = None
+) -> Config:
     """Resolves a config: a preset or a saved run, with the flags' values over it.
 
     Args:
         values: The parsed flags of `define_config_flags`.
+        base: Run directory whose settings a new run starts with, unless `--config`
+            names others.
 
     Returns:
         A `Config` with `workdir` set.
@@ -70,17 +74,44 @@ def config_from_flags(values: flags.FlagValues) -> Config:
     if data_dir and "://" not in data_dir:
         overrides["data_dir"] = os.path.abspath(os.path.expanduser(data_dir))
 
-    saved = Path(overrides.get("workdir") or "") / "config.json"
-    if values["config"].value:
-        config = load_preset(values["config"].value)
-        overrides.setdefault("workdir", f"runs/{Path(values['config'].value).stem}")
-    elif "dataset" in overrides or not ("workdir" in overrides and saved.exists()):
+    preset, workdir = values["config"].value, overrides.get("workdir")
+    is_saved = (Path(workdir or "") / "config.json").exists()
+    if preset:
+        config = load_preset(preset)
+        overrides.setdefault("workdir", f"runs/{Path(preset).stem}")
+    elif base is not None:
+        config = load_config(base)
+    elif workdir and is_saved and "dataset" not in overrides:
+        config = load_config(workdir)
+    else:
         name = overrides.pop("dataset", "digits")
         config = _find_preset(name)
         overrides.setdefault("workdir", f"runs/{name.replace('/', '_')}")
-    else:
-        config = load_config(overrides["workdir"])
     return dataclasses.replace(config, **overrides)
+
+
+def format_setting(name: str, value: Any) -> str:
+    """Returns the flag that sets a field of `Config` to a value."""
+    if isinstance(value, bool):
+        return f"--{'no' * (not value)}{name}"
+    if isinstance(value, tuple):
+        value = ",".join(map(str, value))
+    return f"--{name}={'' if value is None else value}"
+
+
+def split_location(location: str) -> tuple[str, bool, int | None]:
+    """Splits `WORKDIR`, `WORKDIR@best` or `WORKDIR@STEP`.
+
+    Returns:
+        The run directory, whether the best checkpoint is meant, and the step or None
+        for the last one.
+    """
+    workdir, at, which = location.rpartition("@")
+    if at and which == "best":
+        return workdir, True, None
+    if at and which.isdecimal():
+        return workdir, False, int(which)
+    return location, False, None
 
 
 def format_config_help() -> str:

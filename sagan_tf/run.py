@@ -203,27 +203,38 @@ class Run:
         raise UserError(message)
 
 
-def load_run(workdir: str | Path, best: bool = False) -> Run:
+def load_run(workdir: str | Path, best: bool = False, step: int | None = None) -> Run:
     """Loads a checkpoint of the run in `workdir`.
 
     Args:
         workdir: Run directory.
         best: Boolean, whether to load the checkpoint with the best score of
             `--evaluation_interval` instead of the last one.
+        step: Integer, the step of the checkpoint to load instead of the last one.
 
     Raises:
         UserError: if there is no run, or it has no such checkpoint.
     """
     # The training package itself imports `Run`.
-    from sagan_tf.training.checkpoints import Checkpoints
+    from sagan_tf.training.checkpoints import Checkpoints, find_checkpoints
 
+    if best and step is not None:
+        raise UserError(f"Give either --best or --step={step}")
     config = load_config(workdir)
     model = build_sagan(config)
-    if Checkpoints(workdir, model).restore(best) is None:
+    if Checkpoints(workdir, model).restore(best, step) is None:
         if best:
             raise UserError(
                 f"The run in {workdir} has no best checkpoint: it was not trained with "
                 "--evaluation_interval"
+            )
+        found = ", ".join(
+            p.name.removeprefix("step-") for p in find_checkpoints(workdir)
+        )
+        if step is not None and found:
+            raise UserError(
+                f"The run in {workdir} has no checkpoint of step {step}. It has those "
+                f"of steps {found}"
             )
         raise UserError(f"The run in {workdir} has no checkpoint yet")
     return Run(config, model)

@@ -1,5 +1,6 @@
 """Runs a command: parses its flags, and reports mistakes in one line."""
 
+import dataclasses
 import importlib
 import logging
 import os
@@ -10,13 +11,16 @@ from absl import flags
 from absl import logging as absl_logging
 
 from sagan_tf import __version__
-from sagan_tf.errors import UserError
+from sagan_tf.config import Config
+from sagan_tf.errors import UserError, printable
 from sagan_tf.flags import format_config_help, format_flag, parse_flags
+from sagan_tf.signals import Signals
 
 COMMANDS = (
     *("train", "sample", "interpolate", "attend", "evaluate", "neighbors", "video"),
     *("export", "import_torch"),
 )
+_SETTINGS = {field.name for field in dataclasses.fields(Config)}
 _HELP = {"-h", "--help", "--helpfull", "--helpshort"}
 
 
@@ -33,45 +37,63 @@ def run_command(arguments: list[str]) -> int:
 
     Returns:
         The exit code: 0; 1 after a mistake, described in one line on stderr; 130 after
-        Ctrl-C.
+        Ctrl-C, 143 after SIGTERM.
     """
     try:
-        if not arguments or arguments[0] in _HELP:
-            print(_format_commands())
-            return 0
-        if arguments[0] == "--version":
-            print(f"sagan_tf {__version__}")
-            return 0
-        name, *given = arguments
-        if name not in COMMANDS:
-            raise UserError(
-                f"There is no command {name!r}. Commands: {', '.join(COMMANDS)}"
-            )
-        command = importlib.import_module(f"sagan_tf.commands.{name}")
-        values = flags.FlagValues()
-        command.define_flags(values)
-        if _HELP & set(given):
-            print(_format_help(name, command, values))
-            return 0
-        parse_flags(values, given)
-        absl_logging.set_verbosity(absl_logging.WARNING)
-        logging.basicConfig(format="Warning: %(message)s", level=logging.WARNING)
-        command.run(values)
+        with Signals():
+            _run(arguments)
         return 0
     except UserError as error:
         message = str(error)
-    except BrokenPipeError:  # the reader of the output, such as `head`, has ended
+    except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        message = "Stopped: the reader of the output, such as head, has ended"
     except OSError as error:
-        if error.filename is None:
-            raise
-        message = f"{error.filename}: {error.strerror}"
-    except KeyboardInterrupt:
+        where = f"{error.filename}: " if error.filename else ""
+        message = f"{where}{error.strerror or error}"
+    except MemoryError as error:
+        message = f"There is not enough memory. {error}"
+    except KeyboardInterrupt as error:
         print("Stopped", file=sys.stderr)
-        return 130
-    print(f"Error: {message}", file=sys.stderr)
+        return getattr(error, "exit_code", 130)
+    print(f"Error: {printable(message)}", file=sys.stderr)
     return 1
+
+
+def _run(arguments: list[str]) -> None:
+    if not arguments or arguments[0] in _HELP:
+        print(_format_commands())
+        return
+    if arguments[0] == "--version":
+        print(f"sagan_tf {__version__}")
+        return
+    name, *given = arguments
+    if name not in COMMANDS:
+        raise UserError(
+            f"There is no command {name!r}. Commands: {', '.join(COMMANDS)}"
+        )
+    command = importlib.import_module(f"sagan_tf.commands.{name}")
+    values = flags.FlagValues()
+    command.define_flags(values)
+    if _HELP & set(given):
+        print(_format_help(name, command, values))
+        return
+    parse_flags(values, given)
+    _show_warnings()
+    command.run(values)
+
+
+def _show_warnings() -> None:
+    """Shows warnings in one line each, with control characters escaped."""
+
+    class Formatter(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return f"Warning: {printable(record.getMessage())}"
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(Formatter())
+    absl_logging.set_verbosity(absl_logging.WARNING)
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
 
 
 def _format_commands() -> str:
@@ -98,7 +120,7 @@ def _format_help(name: str, command: Any, values: flags.FlagValues) -> str:
             flag.boolean,
         )
         for flag in (values[name] for name in values)
-        if name != "train" or flag.name in ("config", "dry_run")
+        if name != "train" or flag.name not in _SETTINGS
     ]
     settings = ""
     if name == "train":

@@ -27,7 +27,7 @@ def definers(values: flags.FlagValues) -> Any:
 
 
 def define_run_flags(values: flags.FlagValues) -> None:
-    """Defines `--workdir` and `--best`."""
+    """Defines `--workdir`, `--best` and `--step`."""
     define = definers(values)
     define.string("workdir", None, "Run directory, such as runs/digits.", required=True)
     define.bool(
@@ -35,6 +35,12 @@ def define_run_flags(values: flags.FlagValues) -> None:
         False,
         "Use the checkpoint with the best score of --evaluation_interval, not the last "
         "one.",
+    )
+    define.integer(
+        "step",
+        None,
+        "Use the checkpoint of this step, not the last one.",
+        lower_bound=0,
     )
 
 
@@ -51,7 +57,7 @@ def open_run(values: flags.FlagValues) -> "Run":
     start_tensorflow()
     from sagan_tf.run import load_run
 
-    return load_run(values.workdir, best=values.best)
+    return load_run(values.workdir, best=values.best, step=values.step)
 
 
 def parse_numbers(name: str, texts: list[str]) -> list[float]:

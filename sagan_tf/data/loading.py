@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
@@ -21,6 +21,18 @@ from sagan_tf.data.sources import Picture, open_source
 from sagan_tf.errors import UserError
 
 _UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
+
+class LoadedData(NamedTuple):
+    images: np.ndarray
+    labels: np.ndarray
+    names: list[str]
+    skipped: list[str]
+
+
+def load_data(config, num_images=None, download=True) -> LoadedData:
+    images, labels = load_images(config, num_images, download)
+    return LoadedData(images, labels, [], [])
 
 
 def load_images(

@@ -7,13 +7,15 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf.config import Config
-from sagan_tf.data.loading import load_images
+from sagan_tf.data.loading import LoadedData, load_data
 from sagan_tf.data.preprocessing import scale
 from sagan_tf.errors import UserError
 from sagan_tf.types import Tensor
 
 
-def make_dataset(config: Config, start_step: int = 0) -> tf.data.Dataset:
+def make_dataset(
+    config: Config, start_step: int = 0, data: LoadedData | None = None
+) -> tf.data.Dataset:
     """Returns the real images of all steps from `start_step` on.
 
     The images are decoded once and kept as uint8 at the training size. The order of
@@ -23,6 +25,7 @@ def make_dataset(config: Config, start_step: int = 0) -> tf.data.Dataset:
     Args:
         config: `Config`.
         start_step: Integer, the number of completed steps.
+        data: The config's images, if they are loaded already.
 
     Returns:
         `tf.data.Dataset` with one element per step: float32 `[discriminator_steps *
@@ -34,7 +37,7 @@ def make_dataset(config: Config, start_step: int = 0) -> tf.data.Dataset:
         UserError: if the data set is missing or smaller than a batch, or, with
             `config.conditional`, an image has no label or one beyond the classes.
     """
-    images, labels = load_images(config)
+    images, labels = (data or load_data(config))[:2]
     per_step = config.batch_size * config.discriminator_steps
     if len(images) < config.batch_size:
         raise UserError(

@@ -64,6 +64,7 @@ def build_sagan(config: Config) -> SAGAN:
             accumulation_steps=config.accumulation_steps,
             ema_decay=config.ema_decay,
             ema_start_step=config.ema_start_step,
+            ema_warm_up=config.ema_warm_up,
             gradient_penalty=config.gradient_penalty,
             gradient_penalty_weight=config.gradient_penalty_weight,
             gradient_penalty_interval=config.gradient_penalty_interval,

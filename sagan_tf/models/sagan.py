@@ -127,6 +127,7 @@ class SAGAN(keras.Model):
         accumulation_steps: int = 1,
         ema_decay: float = 0.999,
         ema_start_step: int = 0,
+        ema_warm_up: bool = True,
         gradient_penalty: str | None = None,
         gradient_penalty_weight: float = 10.0,
         gradient_penalty_interval: int = 1,
@@ -144,10 +145,11 @@ class SAGAN(keras.Model):
                 computed one after the other to save memory, and their gradients are
                 averaged. Each micro-batch has its own batch statistics, of which the
                 last ones are kept, and its own augmentations and penalty points.
-            ema_decay: Float in `[0, 1)`, decay of the EMA generator. At step `t` the
-                decay is at most `(1 + t) / (10 + t)`, a warm-up.
+            ema_decay: Float in `[0, 1)`, decay of the EMA generator.
             ema_start_step: Integer. Before this step the EMA copies the generator. If
                 positive, it replaces the warm-up.
+            ema_warm_up: Boolean. At step `t` the decay is at most
+                `(1 + t) / (10 + t)`, to forget the initial weights.
             gradient_penalty: None, `"gp"`, `"lp"`, `"dragan"` or `"r1"`: a term of the
                 discriminator's loss; see `sagan_tf.gradient_penalties`.
             gradient_penalty_weight: Float, its weight.
@@ -183,6 +185,7 @@ class SAGAN(keras.Model):
         self.accumulation_steps = accumulation_steps
         self.ema_decay = ema_decay
         self.ema_start_step = ema_start_step
+        self.ema_warm_up = ema_warm_up
         self.gradient_penalty = gradient_penalty
         self.gradient_penalty_weight = gradient_penalty_weight
         self.gradient_penalty_interval = gradient_penalty_interval
@@ -197,8 +200,8 @@ class SAGAN(keras.Model):
             return None
         names = (
             *("discriminator_steps", "accumulation_steps", "ema_decay"),
-            *("ema_start_step", "gradient_penalty", "gradient_penalty_weight"),
-            *("gradient_penalty_interval", "augmentation"),
+            *("ema_start_step", "ema_warm_up", "gradient_penalty"),
+            *("gradient_penalty_weight", "gradient_penalty_interval", "augmentation"),
         )
         serialize = keras.optimizers.serialize
         return {
@@ -439,8 +442,10 @@ class SAGAN(keras.Model):
         step = tf.cast(self.step, "float32")
         if self.ema_start_step:
             decay = tf.where(step < self.ema_start_step, 0.0, self.ema_decay)
-        else:
+        elif self.ema_warm_up:
             decay = tf.minimum(self.ema_decay, (1.0 + step) / (10.0 + step))
+        else:
+            decay = tf.constant(self.ema_decay)
         # Batch statistics are averaged like the weights they belong to.
         for average, value in zip(
             self.ema_generator.variables, self.generator.variables, strict=True

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from sagan_tf.config import Config
 from sagan_tf.layers import SelfAttention, SpectralNormalization
 from sagan_tf.sampling import Sampler
+from sagan_tf.signals import Signals
 from sagan_tf.training.checkpoints import Checkpoints
 from sagan_tf.training.logs import Board, StepLog
 from sagan_tf.visualization import arrange_classes, make_image_grid, save_image_grid
@@ -114,6 +115,16 @@ class MetricsLog(StepCallback):
             self._board,
         )
         self._restart()
+        # Restored with the checkpoint; `fit` is about to reset them.
+        self._means = [
+            (variable, variable.numpy())
+            for metric in self.model.metrics
+            for variable in metric.variables
+        ]
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        for variable, value in self._means:
+            variable.assign(value)
 
     def on_step(self, step: int, logs: Mapping[str, float]) -> None:
         if step % self._config.log_interval:
@@ -157,6 +168,17 @@ class SaveCheckpoint(StepCallback):
     def on_step(self, step: int, logs: Mapping[str, float]) -> None:
         if step % self._config.checkpoint_interval == 0:
             self._checkpoints.save()
+
+
+class StopAtSignal(StepCallback):
+    """Ends training after the step in which Ctrl-C or SIGTERM came."""
+
+    def __init__(self, signals: Signals):
+        super().__init__()
+        self._signals = signals
+
+    def on_step(self, step: int, logs: Mapping[str, float]) -> None:
+        self._signals.check()
 
 
 def write_sample_grid(

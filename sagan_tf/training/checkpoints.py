@@ -1,3 +1,6 @@
+import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -6,24 +9,39 @@ import tensorflow as tf
 from absl import logging
 
 from sagan_tf.errors import UserError
+from sagan_tf.files import delete, delete_partial, write_errors
+
+_UNREADABLE = (AssertionError, IndexError, ValueError, OSError, tf.errors.OpError)
 
 
 class Checkpoints:
     """Saves and restores everything that a run needs to resume exactly.
 
     A checkpoint holds both networks, the EMA generator, both optimizers with their
-    iterations and moments, and the step. Latents and the position in the data are
-    functions of the step. A checkpoint counts only once TensorFlow's state file names
-    it, which is after its data are written, so a partial one is never read.
+    iterations and moments, the step, and the metrics since the last row of the log.
+    Latents and the position in the data are functions of the step.
+
+    A checkpoint is the files `step-N.data-00000-of-00001` and `step-N.index`. The index
+    gets its name last, so where it is, the checkpoint is complete. TensorFlow's state
+    file `checkpoint` is neither written nor read.
 
     Args:
         workdir: Run directory.
         model: Compiled `SAGAN`.
-        max_to_keep: Positive integer; older checkpoints are deleted.
+        keep: Positive integer. Of the last checkpoints so many are kept.
+        keep_every: Positive integer or None. Checkpoints of its multiples are kept for
+            good.
     """
 
-    def __init__(self, workdir: str | Path, model: Any, max_to_keep: int = 3):
+    def __init__(
+        self,
+        workdir: str | Path,
+        model: Any,
+        keep: int = 3,
+        keep_every: int | None = None,
+    ):
         self._model = model
+        self._keep, self._keep_every = keep, keep_every
         self._last_step: int | None = None
         # Variables, not the objects that own them: TensorFlow does not follow a Keras
         # model's lists of layers and would silently leave out their weights.
@@ -34,78 +52,128 @@ class Checkpoints:
             "generator_optimizer": model.generator_optimizer,
             "discriminator_optimizer": model.discriminator_optimizer,
         }
-        self._checkpoint = tf.train.Checkpoint(
-            step=model.step.value,
-            **{
-                name: [variable.value for variable in owner.variables]
-                for name, owner in owners.items()
-            },
-        )
-        folder = Path(workdir) / "checkpoints"
-        self._last, self._best = (
-            tf.train.CheckpointManager(
-                self._checkpoint, str(path), max_to_keep=count, checkpoint_name="step"
-            )
-            for path, count in ((folder, max_to_keep), (folder / "best", 1))
-        )
+        variables = {
+            name: [variable.value for variable in owner.variables]
+            for name, owner in owners.items()
+        }
+        metrics = [v.value for metric in model.metrics for v in metric.variables]
+        step = model.step.value
+        self._checkpoint = tf.train.Checkpoint(step=step, metrics=metrics, **variables)
+        # Checkpoints of version 0.1 have no metrics.
+        self._without_metrics = tf.train.Checkpoint(step=step, **variables)
+        for checkpoint in (self._checkpoint, self._without_metrics):
+            checkpoint.save_counter  # noqa: B018  creates it, as version 0.1 did
+        self._folder = Path(workdir) / "checkpoints"
+        self._best_folder = self._folder / "best"
 
     def save(self) -> None:
         """Writes a checkpoint of this step, unless it exists already.
 
         Raises:
-            UserError: if a weight is NaN or infinite.
+            UserError: if a weight is NaN or infinite, or the files cannot be written.
         """
         step = int(self._model.step.numpy())
-        # Rewriting the last checkpoint would leave it partial for a moment.
         if step == self._last_step:
             return
-        self._check_finite(step)
-        self._last.save(checkpoint_number=step)
+        self._write(self._folder, step)
         self._last_step = step
+        # Later ones are of a future that was given up, and do not count.
+        earlier = [other for other in find_steps(self._folder) if other <= step]
+        _delete_steps(
+            self._folder,
+            (
+                other
+                for other in earlier[: -self._keep]
+                if not self._keep_every or other % self._keep_every
+            ),
+        )
 
     def save_best(self) -> None:
         """Writes this step's checkpoint as the best one and deletes the previous best.
 
         Raises:
-            UserError: if a weight is NaN or infinite.
+            UserError: if a weight is NaN or infinite, or the files cannot be written.
         """
         step = int(self._model.step.numpy())
         # After a resume a step can come again, with the same weights (with XLA, almost
         # the same). Rewriting its checkpoint would leave it partial for a moment.
-        if (self._best.latest_checkpoint or "").endswith(f"step-{step}"):
-            return
-        self._check_finite(step)
-        self._best.save(checkpoint_number=step)
+        if step not in find_steps(self._best_folder):
+            self._write(self._best_folder, step)
+        others = set(find_steps(self._best_folder)) - {step}
+        _delete_steps(self._best_folder, others)
 
-    def restore(self, best: bool = False) -> int | None:
-        """Restores the last checkpoint that can be read, or the best one.
+    def restore(self, best: bool = False, step: int | None = None) -> int | None:
+        """Restores the last checkpoint that can be read, or the one that is asked for.
+
+        Args:
+            best: Boolean, whether to restore the best checkpoint.
+            step: Integer, the step of the checkpoint to restore.
 
         Returns:
-            Its step, or None if there is no checkpoint.
+            Its step, or None if there is no such checkpoint.
 
         Raises:
             UserError: if there are checkpoints, but all are damaged or of another
                 model.
         """
-        manager = self._best if best else self._last
-        paths = manager.checkpoints[::-1]
-        for path in paths:
+        folder = self._best_folder if best else self._folder
+        steps = find_steps(folder)
+        if step is not None:
+            if step not in steps:
+                folder = self._best_folder
+            steps = [step] if step in find_steps(folder) else []
+        for found in reversed(steps):
+            path = folder / f"step-{found}"
             try:
-                status = self._checkpoint.restore(path)
-                status.assert_existing_objects_matched().assert_consumed()
-            except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
-                reason = str(error).splitlines()[0]
+                self._read(path)
+            except _UNREADABLE as error:
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
                 logging.warning("%s cannot be read (%.200s)", path, reason)
                 continue
-            step = int(self._model.step.numpy())
-            self._last_step = None if best else step
-            return step
-        if paths:
+            self._last_step = found if folder == self._folder else None
+            return found
+        if steps:
             raise UserError(
-                f"None of the checkpoints in {manager.directory} can be read by "
-                f"this model ({reason:.200})"
+                f"None of the checkpoints in {folder} can be read by this model "
+                f"({reason:.200})"
             )
         return None
+
+    def delete_leftovers(self) -> None:
+        """Deletes what killed processes left: partial files, and data without index."""
+        for folder in (self._folder, self._best_folder):
+            if not folder.is_dir():
+                continue
+            delete_partial(folder)
+            for path in folder.glob("step-*_temp"):  # version 0.1
+                delete(path)
+            steps = set(find_steps(folder))
+            for path in folder.glob("step-*"):
+                match = re.match(r"step-(\d+)\.(data-|index\.)", path.name)
+                if match and int(match[1]) not in steps:
+                    delete(path)
+
+    def _read(self, path: Path) -> None:
+        names = tf.train.load_checkpoint(str(path)).get_variable_to_shape_map()
+        has_metrics = any(name.startswith("metrics/") for name in names)
+        checkpoint = self._checkpoint if has_metrics else self._without_metrics
+        status = checkpoint.read(str(path))
+        status.assert_existing_objects_matched().assert_consumed()
+
+    def _write(self, folder: Path, step: int) -> None:
+        self._check_finite(step)
+        path = folder / f"step-{step}"
+        partial = folder / f".partial-{os.getpid()}"
+        with write_errors(path, (tf.errors.OpError,)):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                self._checkpoint.write(str(partial / path.name))
+                _delete_steps(folder, [step])  # a damaged one
+                by_index = sorted(partial.iterdir(), key=lambda p: p.suffix == ".index")
+                for file in by_index:
+                    os.replace(file, folder / file.name)
+            finally:
+                delete(partial)
 
     def _check_finite(self, step: int) -> None:
         for variable in self._model.trainable_variables:
@@ -115,3 +183,26 @@ class Checkpoints:
                     "checkpoint is from before; try lower learning rates in a new "
                     "workdir"
                 )
+
+
+def find_steps(folder: Path) -> list[int]:
+    """Returns the steps of the checkpoints in a folder, in order."""
+    matches = (re.fullmatch(r"step-(\d+)\.index", p.name) for p in folder.glob("*"))
+    return sorted(int(match[1]) for match in matches if match)
+
+
+def find_checkpoints(workdir: str | Path) -> list[Path]:
+    """Returns the paths of a run's checkpoints, without suffix, the best one last."""
+    folder = Path(workdir) / "checkpoints"
+    return [
+        place / f"step-{step}"
+        for place in (folder, folder / "best")
+        for step in find_steps(place)
+    ]
+
+
+def _delete_steps(folder: Path, steps: Iterable[int]) -> None:
+    for step in steps:
+        delete(folder / f"step-{step}.index")  # first: data alone are no checkpoint
+        for path in folder.glob(f"step-{step}.data-*"):
+            delete(path)

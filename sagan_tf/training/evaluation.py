@@ -10,6 +10,7 @@ from tqdm import tqdm
 from sagan_tf import evaluation
 from sagan_tf.config import Config
 from sagan_tf.sampling import Sampler
+from sagan_tf.signals import Signals
 from sagan_tf.training.callbacks import StepCallback
 from sagan_tf.training.checkpoints import Checkpoints
 from sagan_tf.training.logs import Board, StepLog
@@ -27,6 +28,7 @@ class Evaluation(StepCallback):
         sampler: `Sampler` of the EMA generator.
         checkpoints: `Checkpoints`.
         board: `Board`.
+        signals: `Signals`, which may end an evaluation, as it can take minutes.
 
     Raises:
         UserError: if the extractor or the real images are missing.
@@ -38,11 +40,13 @@ class Evaluation(StepCallback):
         sampler: Sampler,
         checkpoints: Checkpoints,
         board: Board,
+        signals: Signals,
     ):
         super().__init__()
         self._config = config
         self._sampler = sampler
         self._board = board
+        self._signals = signals
         self._checkpoints = checkpoints
         self._extractor = evaluation.load_extractor(config.evaluation_extractor, config)
         self._real = evaluation.find_images(
@@ -59,11 +63,13 @@ class Evaluation(StepCallback):
         )
         # At once: a score that cannot be computed must not show after hours.
         if not any(self._is_current(row) for row in self._log.rows):
-            self._evaluate(self._step)
+            with self._signals.immediate():
+                self._evaluate(self._step)
 
     def on_step(self, step: int, logs: Mapping[str, float]) -> None:
         if step % (self._config.evaluation_interval or math.inf) == 0:
-            self._evaluate(step)
+            with self._signals.immediate():
+                self._evaluate(step)
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         self._log.close()

@@ -1,14 +1,20 @@
 """Logs by step: CSV files and TensorBoard."""
 
+import contextlib
 import csv
 import importlib.util
+import io
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from sagan_tf.errors import UserError
+from sagan_tf.files import read_text, set_aside, write_errors, write_text
 
 
 class Board:
@@ -42,29 +48,27 @@ class StepLog:
 
     Args:
         path: The CSV file. Its rows up to `step` are kept. Later rows, which the
-            checkpoint knows nothing of, are dropped: they will be written again.
+            checkpoint knows nothing of, are dropped: they will be written again. A
+            damaged file is renamed, with a warning.
         columns: Names of the columns after `step`.
         step: Integer, the step that training starts or resumes from.
         board: `Board`.
 
     Attributes:
         rows: List of dicts of text, the rows of the file.
+
+    Raises:
+        UserError: if the file cannot be written.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], step: int, board: Board):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path, self._board = path, board
+        self._columns = ["step", *columns]
         self.rows = _read_rows(path, step)
-        # The file is replaced as a whole: a run killed here still has its log.
-        partial = path.with_suffix(".partial")
-        self._file = open(partial, "w", newline="")
-        self._writer = csv.DictWriter(
-            self._file, ["step", *columns], restval="", extrasaction="ignore"
-        )
-        self._writer.writeheader()
-        self._writer.writerows(self.rows)
-        self._file.flush()
-        os.replace(partial, path)
-        self._board = board
+        header = dict(zip(self._columns, self._columns, strict=True))
+        write_text(path, self._format([header, *self.rows]))
+        with write_errors(path):
+            self._file = open(path, "ab", buffering=0)
 
     def write(self, step: int, scalars: Mapping[str, float], **row: Any) -> None:
         """Appends a row.
@@ -73,30 +77,69 @@ class StepLog:
             step: Integer.
             scalars: Numbers, for the columns of the same names and for TensorBoard.
             **row: Further columns of the row.
+
+        Raises:
+            UserError: if the row cannot be written. The file is as before then.
         """
         numbers = {name: f"{value:.6g}" for name, value in scalars.items()}
         written = {"step": str(step), **numbers, **row}
+        self._append(self._format([written]).encode())
         self.rows.append(written)
-        self._writer.writerow(written)
-        self._file.flush()
         self._board.write_scalars(step, scalars)
 
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
 
+    def _format(self, rows: Sequence[Mapping[str, str]]) -> str:
+        text = io.StringIO()
+        writer = csv.DictWriter(
+            text, self._columns, restval="", extrasaction="ignore", lineterminator="\n"
+        )
+        writer.writerows(rows)
+        return text.getvalue()
+
+    def _append(self, data: bytes) -> None:
+        with write_errors(self._path):
+            size = os.fstat(self._file.fileno()).st_size
+            try:
+                while data:  # on a full disk only a part may be written
+                    data = data[self._file.write(data) :]
+            except OSError:
+                with contextlib.suppress(OSError):
+                    self._file.truncate(size)
+                raise
+
 
 def _read_rows(path: Path, step: int) -> list[dict[str, str]]:
+    """Returns the rows up to a step; none of a damaged file, which is renamed."""
     if not path.exists():
         return []
-    with open(path, newline="") as file:
-        # A killed run can leave half a row at the end.
-        rows = [
-            row
-            for row in csv.DictReader(file)
-            if row["step"].isdigit() and int(row["step"]) <= step
-        ]
+    try:
+        rows = _parse_rows(read_text(path))
+    except (UserError, ValueError, csv.Error) as error:
+        set_aside(path, f"the log cannot be read ({error})")
+        return []
     for row in rows:  # version 0.1 had another name for the score
         if "figure" in row:
             row["score"] = row.pop("figure")
-    return rows
+    return [row for row in rows if int(row["step"]) <= step]
+
+
+def _parse_rows(text: str) -> list[dict[str, str]]:
+    """Returns the rows of a log.
+
+    Raises:
+        ValueError: if the file is no log.
+    """
+    # A killed run can leave half a row at the end.
+    whole = text[: text.rfind("\n") + 1]
+    header, *rows = list(csv.reader(io.StringIO(whole, newline=""), strict=True)) or [
+        ["step"]
+    ]
+    if header[0] != "step":
+        raise ValueError("it has no column step")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header) or not re.fullmatch(r"[0-9]{1,18}", row[0]):
+            raise ValueError(f"row {number} is damaged")
+    return [dict(zip(header, row, strict=True)) for row in rows]

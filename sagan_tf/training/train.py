@@ -7,33 +7,55 @@ import keras
 import tensorflow as tf
 
 from sagan_tf.config import Config, load_config, save_config
-from sagan_tf.data import make_dataset, with_classes
+from sagan_tf.data import load_data, make_dataset, with_classes
+from sagan_tf.data.loading import LoadedData
+from sagan_tf.data.record import check_record, make_record
 from sagan_tf.errors import UserError
 from sagan_tf.export.saved_model import export_saved_model
+from sagan_tf.files import delete_partial, write_text
+from sagan_tf.flags import format_setting
 from sagan_tf.models.builders import build_sagan
-from sagan_tf.models.sagan import SAGAN
 from sagan_tf.run import Run
+from sagan_tf.signals import Signals
 from sagan_tf.training import callbacks, guards
-from sagan_tf.training.checkpoints import Checkpoints
+from sagan_tf.training.checkpoints import Checkpoints, find_checkpoints
 from sagan_tf.training.distribution import describe_devices, make_strategy
 from sagan_tf.training.evaluation import Evaluation
+from sagan_tf.training.initialization import initialize
+from sagan_tf.training.lock import lock_run
 from sagan_tf.training.logs import Board
+from sagan_tf.visualization.paths import unused_path
+
+_FEW_IMAGES = 10_000
 
 
-def train(config: Config) -> Run:
+def train(
+    config: Config,
+    init_from: str | None = None,
+    init_partially: bool = False,
+    accept_changed_data: bool = False,
+) -> Run:
     """Trains a model, or resumes its training, and exports it.
 
     Args:
         config: `Config`. If its run directory holds a run, training resumes from the
             last checkpoint.
+        init_from: `WORKDIR`, `WORKDIR@best` or `WORKDIR@STEP`, a checkpoint whose
+            networks a new run starts from. A run that is resumed ignores it.
+        init_partially: Boolean, whether variables that do not fit that checkpoint may
+            start from their initial values.
+        accept_changed_data: Boolean, whether a run may be resumed with other images
+            than it was trained on.
 
     Returns:
         The trained `Run`.
 
     Raises:
         UserError: if settings are invalid or differ from those of the run in the run
-            directory, or if data are missing. Nothing is written then.
-        KeyboardInterrupt: on Ctrl-C, after the step is saved.
+            directory, or if data are missing or have changed; nothing is written then.
+            If another process trains this run. If a file cannot be written; the run
+            can be resumed then.
+        KeyboardInterrupt: on Ctrl-C or SIGTERM, after the step is saved.
 
     Example:
 
@@ -55,28 +77,67 @@ def train(config: Config) -> Run:
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         model = build_sagan(config)
-    checkpoints = Checkpoints(config.run_dir, model)
-    step = checkpoints.restore()
     run = Run(config, model)
-    if step is not None and step >= config.steps:
-        print(
-            f"{config.workdir} is already complete: step {step} of {config.steps}. "
-            "To train longer, raise --steps"
+    with lock_run(config.run_dir):
+        checkpoints = Checkpoints(
+            config.run_dir,
+            model,
+            config.keep_checkpoints,
+            config.keep_checkpoints_every,
         )
-    else:
-        dataset = make_dataset(config, start_step=step or 0)
-        hooks = _make_callbacks(run, checkpoints, dataset)
-        save_config(config)
-        start = "Training" if step is None else f"Resuming from step {step}"
+        delete_partial(config.run_dir)
+        checkpoints.delete_leftovers()
+        step = checkpoints.restore()
+        if step is None and init_from:
+            initialize(model, init_from, init_partially)
+        if step is not None and step >= config.steps:
+            _say_complete(config, step)
+        else:
+            data = load_data(config)
+            dataset = make_dataset(config, step or 0, data)
+            check_record(config.run_dir, make_record(data), accept_changed_data)
+            save_config(config)
+            _report_data(config, data)
+            if step is None and init_from:
+                checkpoints.save()  # a resumed run no longer needs the other one
+            _say_start(config, step, init_from)
+            _fit(run, dataset, checkpoints, config.steps - (step or 0))
+        return _finish(run)
+
+
+def _say_start(config: Config, step: int | None, init_from: str | None) -> None:
+    start = "Training" if step is None else f"Resuming from step {step:,}"
+    if step is None and init_from:
+        start += f" from the networks of {init_from}"
+    print(
+        f"{start} to step {config.steps:,} in {config.workdir} on "
+        f"{describe_devices()}, {config.precision}"
+    )
+
+
+def _say_complete(config: Config, step: int) -> None:
+    print(
+        f"{config.workdir} is already complete: it is at step {step:,}, and --steps is "
+        f"{config.steps:,}. To train longer, raise --steps"
+    )
+
+
+def _report_data(config: Config, data: LoadedData) -> None:
+    """Lists the skipped files, and says what helps with few images."""
+    if data.skipped:
+        lines = "".join(f"{line}\n" for line in data.skipped)
+        write_text(config.run_dir / "logs" / "skipped_files.txt", lines)
+    is_few = len(data.images) < _FEW_IMAGES and config.dataset != "digits"
+    if is_few and not config.augmentation:
         print(
-            f"{start} in {config.workdir} on {describe_devices()}, {config.precision}"
+            f"{len(data.images):,} images are few: the discriminator may memorize "
+            "them. A new run may be better with --augmentation=color,translation,cutout"
+            f"{' --horizontal_flip (not for text)' * (not config.horizontal_flip)}"
         )
-        _fit(model, dataset, hooks, checkpoints, config.steps - (step or 0))
-    return _finish(run)
 
 
 def _make_callbacks(
-    run: Run, checkpoints: Checkpoints, dataset: Any
+    run: Run, checkpoints: Checkpoints, dataset: Any, signals: Signals
 ) -> list[callbacks.StepCallback]:
     """Returns the callbacks in their order: a checkpoint is saved after the rest."""
     config, sampler = run.config, run.sampler
@@ -86,7 +147,7 @@ def _make_callbacks(
     real_images = batch[0] if config.conditional else batch
     evaluations: list[callbacks.StepCallback] = []
     if config.evaluation_interval:
-        evaluations = [Evaluation(config, sampler, checkpoints, board)]
+        evaluations = [Evaluation(config, sampler, checkpoints, board, signals)]
     return [
         guards.NonFiniteGuard(),
         callbacks.ProgressBar(config),
@@ -95,29 +156,33 @@ def _make_callbacks(
         guards.CollapseGuard(config, sampler, real_images),
         *evaluations,
         callbacks.SaveCheckpoint(config, checkpoints),
+        callbacks.StopAtSignal(signals),
     ]
 
 
-def _fit(
-    model: SAGAN,
-    dataset: Any,
-    hooks: list[callbacks.StepCallback],
-    checkpoints: Checkpoints,
-    steps: int,
-) -> None:
-    (bar,) = (hook for hook in hooks if isinstance(hook, callbacks.ProgressBar))
-    try:
-        model.fit(
-            dataset, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=hooks
-        )
-    except KeyboardInterrupt:
-        checkpoints.save()
-        bar.close()
-        print(f"Saved step {model.step.numpy()}. Run the same command to resume")
-        raise
-    finally:
-        bar.close()
-    checkpoints.save()
+def _fit(run: Run, dataset: Any, checkpoints: Checkpoints, steps: int) -> None:
+    model = run.model
+    with Signals() as signals:
+        hooks = _make_callbacks(run, checkpoints, dataset, signals)
+        (bar,) = (hook for hook in hooks if isinstance(hook, callbacks.ProgressBar))
+        try:
+            with signals.deferred():
+                model.fit(
+                    dataset,
+                    steps_per_epoch=steps,
+                    verbose=0,
+                    shuffle=False,
+                    callbacks=hooks,
+                )
+                checkpoints.save()
+                signals.check()
+        except KeyboardInterrupt:
+            checkpoints.save()
+            bar.close()
+            print(f"Saved step {run.step}. Run the same command to resume")
+            raise
+        finally:
+            bar.close()
 
 
 def _finish(run: Run) -> Run:
@@ -144,11 +209,22 @@ def _check_batch_size(config: Config, devices: int) -> None:
 
 def _check_same_settings(config: Config) -> None:
     if not (config.run_dir / "config.json").exists():
+        if find_checkpoints(config.run_dir):
+            raise UserError(
+                f"{config.workdir} holds checkpoints but no config.json, so their "
+                "settings are unknown. Restore the file, or give another --workdir"
+            )
         return
     differences = load_config(config.run_dir).differences(config)
-    if differences:
-        raise UserError(
-            f"{config.workdir} holds a run with other settings: "
-            f"{'; '.join(differences)}. Leave them as they were, or give another "
-            "--workdir"
-        )
+    if not differences:
+        return
+    shown = [f"{name}: {old} -> {new}" for name, (old, new) in differences.items()]
+    former, new_dir = config.run_dir, unused_path(config.run_dir)
+    changed = [format_setting(name, new) for name, (_, new) in differences.items()]
+    raise UserError(
+        f"{config.workdir} holds a run with other settings: {'; '.join(shown)}. To "
+        "resume it as it is: "
+        f"python -m sagan_tf train {shlex.quote(f'--workdir={former}')}. To start a "
+        "new run with these settings from its networks: python -m sagan_tf train "
+        + shlex.join([f"--init_from={former}", f"--workdir={new_dir}", *changed])
+    )

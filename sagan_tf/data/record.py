@@ -1,0 +1,96 @@
+"""What a run was trained on, so that changed data are noticed when it is resumed."""
+
+import hashlib
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sagan_tf.data.loading import LoadedData
+from sagan_tf.errors import UserError
+from sagan_tf.files import read_json, write_text
+
+_NAMED = 5  # files that a message names
+
+
+def make_record(data: LoadedData) -> dict[str, Any]:
+    """Returns what identifies images and labels as training uses them, for JSON.
+
+    The files of a folder are known by name and by the checksum of the decoded image: a
+    copied or moved folder is the same, whatever its dates, and of a changed one each
+    file can be named.
+    """
+    images, labels, names = data.images, data.labels, data.names
+    total = hashlib.sha256(np.ascontiguousarray(images).data)
+    total.update(np.ascontiguousarray(labels).data)
+    record = {"num_images": len(images), "sha256": total.hexdigest()}
+    if names:
+        checksums = (f"{zlib.crc32(image.data):08x}" for image in images)
+        record["files"] = dict(zip(names, checksums, strict=True))
+    return record
+
+
+def check_record(run_dir: Path, record: dict[str, Any], accept: bool) -> None:
+    """Compares data with those of the run so far, and keeps their record.
+
+    Args:
+        run_dir: Run directory; the record is its `data.json`. Without one, as in a new
+            run or one of version 0.1, the data are accepted.
+        record: That of the data, by `make_record`.
+        accept: Boolean, whether changed data are accepted from now on.
+
+    Raises:
+        UserError: if the data have changed, or the file is damaged.
+    """
+    path = run_dir / "data.json"
+    former = _read_record(path) if path.exists() else record
+    if former["sha256"] != record["sha256"] and not accept:
+        raise UserError(
+            f"The data are no longer those that the run in {run_dir} was trained on: "
+            f"{_describe_changes(former, record)}. Restore them, or resume with the "
+            "data as they are now by adding --accept_changed_data"
+        )
+    if former != record or not path.exists():
+        write_text(path, json.dumps(record) + "\n")
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    record = read_json(path)
+    valid = (
+        isinstance(record, dict)
+        and isinstance(record.get("sha256"), str)
+        and isinstance(record.get("num_images"), int)
+        and isinstance(record.get("files", {}), dict)
+    )
+    if not valid:
+        raise UserError(
+            f"{path} is damaged: it is no record of a data set. Delete it to accept the "
+            "data as they are now"
+        )
+    return record
+
+
+def _describe_changes(former: dict[str, Any], record: dict[str, Any]) -> str:
+    """Returns which files were added, removed or replaced, or that images differ."""
+    before, after = former.get("files", {}), record.get("files", {})
+    changes = {
+        "added": [name for name in after if name not in before],
+        "removed": [name for name in before if name not in after],
+        "replaced": [
+            name for name in after if name in before and after[name] != before[name]
+        ],
+    }
+    described = [
+        f"{len(names):,} {change} ({', '.join(names[:_NAMED])}"
+        f"{', ...' * (len(names) > _NAMED)})"
+        for change, names in changes.items()
+        if names and before and after
+    ]
+    if described:
+        return f"of {former['num_images']:,} files, {'; '.join(described)}"
+    return (
+        f"{former['num_images']:,} images then, {record['num_images']:,} images now, "
+        "with other pixels, labels or order"
+    )
