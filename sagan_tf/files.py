@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,11 +73,18 @@ def write_errors(
     try:
         yield
     except (OSError, *failures) as error:  # type: ignore[misc]
-        reason = getattr(error, "strerror", None) or str(error).strip()
         raise UserError(
-            f"{path} cannot be written: {reason.splitlines()[0]:.200}. What was there "
-            "before is unchanged. Once it can be written, run the same command again"
+            f"{path} cannot be written: {_reason(error)}. What was there before is "
+            "unchanged. Once it can be written, run the same command again"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    # TensorFlow says "{{node NAME}} PATH; No space left on device [Op:NAME]".
+    text = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", str(error)).strip()
+    return text.splitlines()[0].rpartition("; ")[2][:200] if text else repr(error)
 
 
 def write_text(path: str | Path, text: str) -> None:

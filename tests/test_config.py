@@ -1,5 +1,7 @@
 import dataclasses
 import math
+import os
+import re
 
 import pytest
 
@@ -30,13 +32,17 @@ def test_json_round_trip(tmp_path):
 
 def test_differences_leave_out_settings_that_may_change_on_resume():
     config = Config()
-    changed = {"steps": 3, "workdir": "w", "data_dir": "d", "evaluation_interval": 5}
-    assert config.differences(dataclasses.replace(config, **changed)) == []
+    changed = {
+        **{"steps": 3, "workdir": "w", "data_dir": "d", "evaluation_interval": 5},
+        **{"log_interval": 3, "sample_interval": 4, "checkpoint_interval": 5},
+        **{"keep_checkpoints": 1, "keep_checkpoints_every": 10, "num_samples": 9},
+    }
+    assert config.differences(dataclasses.replace(config, **changed)) == {}
     other = dataclasses.replace(config, batch_size=3, loss="wgan")
-    assert config.differences(other) == [
-        "batch_size: 64 -> 3",
-        "loss: hinge -> wgan",
-    ]
+    assert config.differences(other) == {
+        "batch_size": (64, 3),
+        "loss": ("hinge", "wgan"),
+    }
 
 
 def test_every_field_has_help_and_a_group():
@@ -86,7 +92,12 @@ def test_every_number_has_a_range(name):
         ({"steps": 0}, "--steps must be at least 1. Received: 0"),
         ({"crop_size": 0}, "--crop_size"),
         ({"seed": -1}, r"--seed must be in \[0, 2147483647\]"),
-        ({"seed": 2**31}, "--seed must be in"),
+        ({"seed": 2**31}, r"--seed must be below 2\*\*31"),
+        ({"batch_size": 10**500}, r"--batch_size must be below 2\*\*31"),
+        ({"beta_1": 10**500}, r"--beta_1 must be in \[0, 1\)"),
+        ({"gradient_penalty_weight": 10**500}, "_weight must be at least 0"),
+        ({"dataset": "a\0b"}, "--dataset has characters that no name can have"),
+        ({"classes": ("a", "\ud800")}, "--classes has characters"),
         ({"generator_learning_rate": -1e-4}, "--generator_learning_rate must be at l"),
         ({"beta_1": 2.0}, r"--beta_1 must be in \[0, 1\)"),
         ({"beta_2": 1.0}, r"--beta_2 must be in \[0, 1\)"),
@@ -121,6 +132,32 @@ def test_a_file_without_a_config_is_refused(tmp_path):
     (tmp_path / "empty.py").write_text("")
     with pytest.raises(UserError, match="has no function get_config"):
         load_preset(tmp_path / "empty.py")
-    (tmp_path / "config.json").write_text('{"batchsize": 3}')
-    with pytest.raises(UserError, match="does not know: batchsize"):
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"batchsize": 3}', "It has settings that this version does not know: batch"),
+        (b'{"batch_size": "3"}', "--batch_size takes an integer. Received: '3'"),
+        (b'{"batch_size": NaN}', "--batch_size takes an integer"),
+        (b'{"beta_1": NaN}', "--beta_1 must be in"),
+        (b'{"classes": {"a": 1}}', "--classes takes a list"),
+        (b'{"loss": "hinges"}', "--loss must be one of hinge"),
+        (b"[1]", "It holds no settings"),
+        (b"", "is damaged: "),
+        (b'{"batch_size": 3', "is damaged: "),
+        (b"\xff\xfe", "is damaged: it is no UTF-8 text"),
+        (b"[" * 100_000, "is damaged: "),
+        (b'{"steps": ' + b"1" * 5000 + b"}", "is damaged: "),
+    ],
+)
+def test_a_damaged_config_is_named(tmp_path, content, message):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(UserError, match=f"config.json.*{re.escape(message)}"):
+        load_config(tmp_path)
+
+
+def test_a_config_that_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "config.json")
+    with pytest.raises(UserError, match="config.json is not a file"):
         load_config(tmp_path)

@@ -5,7 +5,6 @@ import json
 import re
 import signal
 import time
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,11 +12,12 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf import load_run
+from sagan_tf.training.checkpoints import find_checkpoints
 from tests.processes import TINY, call, pixels, start
 
 
 def variables(workdir):
-    reader = tf.train.load_checkpoint(str(Path(workdir) / "checkpoints"))
+    reader = tf.train.load_checkpoint(str(find_checkpoints(workdir)[-1]))
     return {
         name: reader.get_tensor(name)
         for name in reader.get_variable_to_shape_map()

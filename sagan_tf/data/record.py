@@ -66,8 +66,8 @@ def _read_record(path: Path) -> dict[str, Any]:
     )
     if not valid:
         raise UserError(
-            f"{path} is damaged: it is no record of a data set. Delete it to accept the "
-            "data as they are now"
+            f"{path} is damaged: it is no record of a data set. Delete it to accept "
+            "the data as they are now"
         )
     return record
 

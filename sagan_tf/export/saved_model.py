@@ -1,10 +1,9 @@
-import os
-import shutil
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
+from sagan_tf.files import replacing
 from sagan_tf.sampling import Sampler, check_labels, to_uint8
 from sagan_tf.types import Tensor
 
@@ -31,6 +30,9 @@ def export_saved_model(sampler: Sampler, path: str | Path) -> Path:
 
     Returns:
         The path.
+
+    Raises:
+        UserError: if it cannot be written. An earlier export stays as it is then.
     """
     generator, num_classes = sampler.generator, sampler.num_classes
     inputs = [tf.TensorSpec([None, generator.latent_dim], tf.float32, "latents")]
@@ -69,10 +71,6 @@ def export_saved_model(sampler: Sampler, path: str | Path) -> Path:
     archive.add_endpoint("sample", sample, controls)
     archive.add_endpoint("attention", attention, inputs)
 
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    archive.write_out(str(partial), verbose=False)
-    shutil.rmtree(path, ignore_errors=True)
-    os.replace(partial, path)
-    return path
+    with replacing(path, (tf.errors.OpError,)) as partial:
+        archive.write_out(str(partial), verbose=False)
+    return Path(path)

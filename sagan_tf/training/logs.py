@@ -22,25 +22,32 @@ class Board:
 
     Args:
         logs: Folder of the logs; the files go to its `tensorboard/`.
+
+    Raises:
+        UserError: if its files cannot be written; so do its methods.
     """
 
     def __init__(self, logs: Path):
-        self._writer = None
+        self._folder, self._writer = logs / "tensorboard", None
         if importlib.util.find_spec("tensorboard") is not None:
-            self._writer = tf.summary.create_file_writer(str(logs / "tensorboard"))
+            with self._write_errors():
+                self._writer = tf.summary.create_file_writer(str(self._folder))
 
     def write_scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Writes each value under its name."""
         if self._writer is not None:
-            with self._writer.as_default(step=step):
+            with self._write_errors(), self._writer.as_default(step=step):
                 for name, value in values.items():
                     tf.summary.scalar(name, value)
 
     def write_image(self, step: int, name: str, image: np.ndarray) -> None:
         """Writes a uint8 image `[height, width, channels]`."""
         if self._writer is not None:
-            with self._writer.as_default(step=step):
+            with self._write_errors(), self._writer.as_default(step=step):
                 tf.summary.image(name, image[None])
+
+    def _write_errors(self) -> contextlib.AbstractContextManager[None]:
+        return write_errors(self._folder, (tf.errors.OpError,))
 
 
 class StepLog:

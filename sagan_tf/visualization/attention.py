@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from sagan_tf.files import replacing
 from sagan_tf.layers import SelfAttention
 from sagan_tf.types import Tensor
 
@@ -217,8 +218,8 @@ def save_attention_sheet(
             for left, top in (image_corner, map_corner):
                 x, y = (zoom * (each + 0.5) for each in point)
                 _draw_dot(draw, left + x, top + y, color)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    with replacing(path) as partial:
+        sheet.save(partial)
 
 
 def _draw_dot(draw: ImageDraw.ImageDraw, x: float, y: float, color: str) -> None:

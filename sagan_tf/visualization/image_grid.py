@@ -4,6 +4,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sagan_tf.files import replacing
+
 
 def make_image_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     """Returns images side by side, in reading order, as one image.
@@ -32,8 +34,8 @@ def save_image_grid(images: np.ndarray, path: Path, columns: int | None = None) 
         path: File to write; its folder is created.
         columns: Positive integer. By default the grid is as square as possible.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    to_picture(make_image_grid(images, columns)).save(path)
+    with replacing(path) as partial:
+        to_picture(make_image_grid(images, columns)).save(partial)
 
 
 def arrange_classes(

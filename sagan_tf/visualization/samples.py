@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from sagan_tf.errors import UserError
+from sagan_tf.files import replacing
 from sagan_tf.sampling import Sampler
 from sagan_tf.visualization.image_grid import (
     arrange_classes,
     make_image_grid,
     save_image_grid,
+    to_picture,
 )
 from sagan_tf.visualization.video import VIDEO_SUFFIXES, save_video
 
@@ -90,19 +91,19 @@ def write_samples(
         rows, columns = [f"{value:g}" for value in truncations], count
         classes = None if classes is None else np.tile(classes, len(truncations))
     images = _render(sampler, latents, classes, standing_statistics)
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".png":
         save_image_grid(images, path, columns)
     elif path.suffix == ".npz":
         arrays: dict[str, Any] = {"images": images, "latents": latents}
         if classes is not None:
             arrays["labels"] = np.asarray(classes, np.int32)
-        np.savez(path, **arrays)
+        with replacing(path) as partial:
+            np.savez(partial, **arrays)
     else:
-        path.mkdir(exist_ok=True)
-        for i, image in enumerate(images):
-            picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-            picture.save(path / f"{i:06d}.png")
+        with replacing(path) as partial:
+            partial.mkdir()
+            for i, image in enumerate(images):
+                to_picture(image).save(partial / f"{i:06d}.png")
     return Samples(path, images, rows)
 
 

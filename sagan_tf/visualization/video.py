@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from sagan_tf.errors import UserError
+from sagan_tf.files import replacing
 from sagan_tf.visualization.image_grid import to_picture
 from sagan_tf.visualization.paths import unused_path
 
@@ -58,14 +59,33 @@ def write_training_video(
             f"A video needs two grids or more in {samples}. It has {len(grids)}. Train "
             "longer, or with a lower --sample_interval"
         )
-    steps, frames = sorted(grids), []
-    for step in steps:
-        with Image.open(grids[step]) as picture:
-            frame = np.asarray(picture)
-        frames.append(frame[..., None] if frame.ndim == 2 else frame)
+    steps = sorted(grids)
+    frames = [_read_grid(grids[step]) for step in steps]
+    for step, frame in zip(steps, frames, strict=True):
+        if frame.shape != frames[0].shape:
+            raise UserError(
+                f"{grids[step]} has {_describe(frame)}, but {grids[steps[0]]} has "
+                f"{_describe(frames[0])}. Move those of one shape to another folder"
+            )
     frames += [frames[-1]] * round(frames_per_second)
     save_video(frames, path, frames_per_second)
     return TrainingVideo(path, len(steps), steps[0], steps[-1])
+
+
+def _read_grid(path: Path) -> np.ndarray:
+    try:
+        with Image.open(path) as picture:
+            frame = np.asarray(picture)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(
+            f"{path} is damaged ({error}). Delete it to leave it out"
+        ) from error
+    return frame[..., None] if frame.ndim == 2 else frame
+
+
+def _describe(frame: np.ndarray) -> str:
+    height, width, channels = frame.shape
+    return f"{width}x{height} pixels and {channels} channels"
 
 
 def save_video(
@@ -86,17 +106,17 @@ def save_video(
     height, width, _ = frames[0].shape
     zoom = -(-_LEAST_SIDE // min(height, width))
     frames = [frame.repeat(zoom, 0).repeat(zoom, 1) for frame in frames]
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".mp4":
         return _save_mp4(frames, path, frames_per_second)
     first, *others = map(to_picture, frames)
-    first.save(
-        path,
-        save_all=True,
-        append_images=others,
-        duration=round(1000 / frames_per_second),
-        loop=0,
-    )
+    with replacing(path) as partial:
+        first.save(
+            partial,
+            save_all=True,
+            append_images=others,
+            duration=round(1000 / frames_per_second),
+            loop=0,
+        )
 
 
 def _save_mp4(
@@ -110,10 +130,11 @@ def _save_mp4(
 
     frames = [np.broadcast_to(f[..., :3], (*f.shape[:2], 3)) for f in frames]
     # H.264 needs even sides, and few players support anything but yuv420p.
-    imageio.v3.imwrite(
-        path,
-        np.stack([f[: f.shape[0] // 2 * 2, : f.shape[1] // 2 * 2] for f in frames]),
-        fps=frames_per_second,
-        codec="libx264",
-        macro_block_size=2,
-    )
+    with replacing(path) as partial:
+        imageio.v3.imwrite(
+            partial,
+            np.stack([f[: f.shape[0] // 2 * 2, : f.shape[1] // 2 * 2] for f in frames]),
+            fps=frames_per_second,
+            codec="libx264",
+            macro_block_size=2,
+        )

@@ -1,4 +1,6 @@
-import shutil
+import errno
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import tensorflow as tf
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
 from sagan_tf.models.builders import build_sagan
-from sagan_tf.training.checkpoints import Checkpoints
+from sagan_tf.training.checkpoints import Checkpoints, find_steps
 
 SMALL = {"image_size": 32, "channels": 1, "width": 8}
 
@@ -70,17 +72,108 @@ def test_the_last_three_are_kept(model, tmp_path):
     assert names == {"step-2", "step-3", "step-4"}
 
 
-def test_a_half_written_checkpoint_is_never_the_last(model, tmp_path):
+def test_every_nth_checkpoint_can_be_kept_for_good(model, tmp_path):
+    checkpoints = Checkpoints(tmp_path, model, keep=1, keep_every=2)
+    for step in range(1, 6):
+        model.step.assign(step)
+        checkpoints.save()
+    assert find_steps(tmp_path / "checkpoints") == [2, 4, 5]
+
+
+@pytest.mark.parametrize("content", [None, "", "garbage", 'model_checkpoint_path: "x"'])
+def test_the_state_file_is_never_read(model, tmp_path, content):
+    """Version 0.1 wrote one, and began anew over the run if it was damaged."""
+    save(model, tmp_path, 1, 2)
+    assert not (tmp_path / "checkpoints" / "checkpoint").exists()
+    if content is not None:
+        (tmp_path / "checkpoints" / "checkpoint").write_text(content)
+    assert restore(tmp_path)[0] == 2
+
+
+def test_checkpoints_of_version_0_1_are_read(model, tmp_path):
+    """Saved by TensorFlow's manager, without metrics and with a save counter."""
+    model.step.assign(7)
+    checkpoint = Checkpoints(tmp_path, model)._without_metrics
+    manager = tf.train.CheckpointManager(
+        checkpoint, str(tmp_path / "checkpoints"), 3, checkpoint_name="step"
+    )
+    manager.save(checkpoint_number=7)
+    assert restore(tmp_path)[0] == 7
+
+
+def test_a_checkpoint_is_chosen_by_its_step(model, tmp_path):
+    save(model, tmp_path, 1, 2, 3)
+    model.step.assign(9)
+    Checkpoints(tmp_path, model).save_best()
+    for step in (1, 3, 9):
+        other = build_sagan(Config(**SMALL))
+        assert Checkpoints(tmp_path, other).restore(step=step) == step
+        assert other.step == step
+    assert Checkpoints(tmp_path, model).restore(step=4) is None
+
+
+def test_the_means_since_the_last_row_of_the_log_come_back(model, tmp_path):
+    model.generator_loss.update_state([1.0, 2.0])
     save(model, tmp_path, 1)
-    folder = tmp_path / "checkpoints"
-    # What a kill while writing step 2 leaves: data that no state file names.
-    shutil.copy(folder / "step-1.index", folder / "step-2.index")
-    (folder / "step-2.data-00000-of-00001").write_bytes(b"half")
+    _, other = restore(tmp_path)
+    other.generator_loss.update_state(6.0)
+    assert other.generator_loss.result() == 3.0
+
+
+def test_an_index_gets_its_name_last(model, tmp_path, monkeypatch):
+    save(model, tmp_path, 1)
+    replaced, replace = [], os.replace
+
+    def fail_after_one(source, target):
+        if replaced:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replaced.append(Path(target).name)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail_after_one)
+    with pytest.raises(UserError, match="step-2 cannot be written: No space left on"):
+        save(model, tmp_path, 2)
+    assert replaced == ["step-2.data-00000-of-00001"]
+    monkeypatch.undo()
     assert restore(tmp_path)[0] == 1
+    Checkpoints(tmp_path, model).delete_leftovers()
+    names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert names == {"step-1.index", "step-1.data-00000-of-00001"}
 
 
-@pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
-@pytest.mark.parametrize("keep", [None, 0, 50])
+def test_leftovers_of_killed_writes_are_deleted(model, tmp_path):
+    save(model, tmp_path, 1)
+    Checkpoints(tmp_path, model).save_best()
+    folder = tmp_path / "checkpoints"
+    kept = sorted(folder.rglob("*"))
+    for place in (folder, folder / "best"):
+        (place / "step-2.data-00000-of-00001").touch()
+        for name in ("step-2_temp", ".partial-12345"):
+            (place / name).mkdir()
+            (place / name / "part").touch()
+        (place / "step-2.index.tempstate123").touch()
+    Checkpoints(tmp_path, model).delete_leftovers()
+    assert sorted(folder.rglob("*")) == kept
+
+
+def test_a_damaged_later_checkpoint_costs_no_good_one(model, tmp_path):
+    save(model, tmp_path, 1, 9)
+    (tmp_path / "checkpoints" / "step-9.data-00000-of-00001").unlink()
+    other = build_sagan(Config(**SMALL))
+    checkpoints = Checkpoints(tmp_path, other, keep=1)
+    assert checkpoints.restore() == 1
+    other.step.assign(2)
+    checkpoints.save()
+    assert restore(tmp_path)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("part", "keep"),
+    [
+        *(("index", keep) for keep in (0, 50)),
+        *(("data-00000-of-00001", keep) for keep in (None, 0, 50)),
+    ],
+)
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     model, tmp_path, part, keep, caplog
 ):
