@@ -83,7 +83,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     # TensorFlow says "{{node NAME}} PATH; No space left on device [Op:NAME]".
-    text = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", str(error)).strip()
+    text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", str(error)).strip()
     return text.splitlines()[0].rpartition("; ")[2][:200] if text else repr(error)
 
 

@@ -228,13 +228,11 @@ def load_run(workdir: str | Path, best: bool = False, step: int | None = None) -
                 f"The run in {workdir} has no best checkpoint: it was not trained with "
                 "--evaluation_interval"
             )
-        found = ", ".join(
-            p.name.removeprefix("step-") for p in find_checkpoints(workdir)
-        )
-        if step is not None and found:
+        steps = {int(p.name.removeprefix("step-")) for p in find_checkpoints(workdir)}
+        if step is not None and steps:
             raise UserError(
-                f"The run in {workdir} has no checkpoint of step {step}. It has those "
-                f"of steps {found}"
+                f"The run in {workdir} has no checkpoint of step {step}, only those of "
+                f"{', '.join(map(str, sorted(steps)))}"
             )
         raise UserError(f"The run in {workdir} has no checkpoint yet")
     return Run(config, model)

@@ -136,9 +136,6 @@ class MetricsLog(StepCallback):
         self.model.reset_metrics()
         self._restart()
 
-    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
-        self._log.close()
-
     def _restart(self) -> None:
         self._since, self._last_step = time.perf_counter(), self._step
 

@@ -71,9 +71,6 @@ class Evaluation(StepCallback):
             with self._signals.immediate():
                 self._evaluate(step)
 
-    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
-        self._log.close()
-
     def _is_current(self, row: Mapping[str, str]) -> bool:
         protocol = json.loads(row["protocol"])
         return (

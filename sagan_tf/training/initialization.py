@@ -54,9 +54,11 @@ def _copy(sources: list[Any], targets: list[Any]) -> list[str]:
     for target in targets:
         source = by_name.get(_name(target))
         if source is None:
-            unfit.append(f"{target.path} is new")
+            unfit.append(f"{_name(target)} is new")
         elif source.shape != target.shape:
-            unfit.append(f"{target.path} {list(source.shape)} -> {list(target.shape)}")
+            unfit.append(
+                f"{_name(target)} {list(source.shape)} -> {list(target.shape)}"
+            )
         else:
             target.assign(source.value)
     return unfit

@@ -4,7 +4,6 @@ import contextlib
 import csv
 import importlib.util
 import io
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +30,7 @@ class Board:
         self._folder, self._writer = logs / "tensorboard", None
         if importlib.util.find_spec("tensorboard") is not None:
             with self._write_errors():
+                self._folder.mkdir(parents=True, exist_ok=True)
                 self._writer = tf.summary.create_file_writer(str(self._folder))
 
     def write_scalars(self, step: int, values: Mapping[str, float]) -> None:
@@ -74,8 +74,6 @@ class StepLog:
         self.rows = _read_rows(path, step)
         header = dict(zip(self._columns, self._columns, strict=True))
         write_text(path, self._format([header, *self.rows]))
-        with write_errors(path):
-            self._file = open(path, "ab", buffering=0)
 
     def write(self, step: int, scalars: Mapping[str, float], **row: Any) -> None:
         """Appends a row.
@@ -94,10 +92,6 @@ class StepLog:
         self.rows.append(written)
         self._board.write_scalars(step, scalars)
 
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
-
     def _format(self, rows: Sequence[Mapping[str, str]]) -> str:
         text = io.StringIO()
         writer = csv.DictWriter(
@@ -107,14 +101,14 @@ class StepLog:
         return text.getvalue()
 
     def _append(self, data: bytes) -> None:
-        with write_errors(self._path):
-            size = os.fstat(self._file.fileno()).st_size
+        with write_errors(self._path), open(self._path, "ab", buffering=0) as file:
+            size = file.tell()
             try:
                 while data:  # on a full disk only a part may be written
-                    data = data[self._file.write(data) :]
+                    data = data[file.write(data) :]
             except OSError:
                 with contextlib.suppress(OSError):
-                    self._file.truncate(size)
+                    file.truncate(size)
                 raise
 
 

@@ -1,0 +1,310 @@
+"""Runs whose files cannot be written, have changed or are damaged."""
+
+import contextlib
+import csv
+import dataclasses
+import errno
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sagan_tf import load_run, train
+from sagan_tf.commands.main import run_command
+from sagan_tf.config import Config
+from sagan_tf.errors import UserError
+from sagan_tf.training.checkpoints import find_checkpoints
+from tests.processes import TINY, pixels, start
+
+CONFIG = Config(
+    image_size=32,
+    channels=1,
+    width=8,
+    batch_size=8,
+    steps=3,
+    log_interval=2,
+    sample_interval=2,
+    checkpoint_interval=2,
+    num_samples=4,
+    generator_attention_resolutions=(8,),
+    discriminator_attention_resolutions=(8,),
+)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("undisturbed")
+    train(dataclasses.replace(CONFIG, workdir=str(workdir)))
+    return workdir
+
+
+def assert_same_run(workdir, other):
+    first, second = (tf.train.load_checkpoint(str(last(w))) for w in (workdir, other))
+    names = first.get_variable_to_shape_map()
+    assert names == second.get_variable_to_shape_map()
+    for name in names:
+        if "OBJECT_GRAPH" not in name:
+            np.testing.assert_array_equal(
+                first.get_tensor(name), second.get_tensor(name), err_msg=name
+            )
+    assert read_log(workdir) == read_log(other)
+    for path in (other / "samples").iterdir():
+        own = workdir / "samples" / path.name
+        np.testing.assert_array_equal(pixels(own), pixels(path))
+
+
+def last(workdir):
+    return find_checkpoints(workdir)[-1]
+
+
+def read_log(workdir):
+    with open(workdir / "logs" / "metrics.csv", newline="") as file:
+        return [
+            {name: value for name, value in row.items() if name != "images_per_second"}
+            for row in csv.DictReader(file)
+        ]
+
+
+class FullDisk:
+    """Lets the n-th write of a run fail, before or after the data are written."""
+
+    def __init__(self, monkeypatch, number, before):
+        from sagan_tf import files
+
+        self.writes, self.number, self.before = [], number, before
+        self._original = files.write_errors
+        for module in (files, *map(_module, ("checkpoints", "lock", "logs"))):
+            monkeypatch.setattr(module, "write_errors", self._write_errors)
+
+    @contextlib.contextmanager
+    def _write_errors(self, path, failures=()):
+        with self._original(path, failures):
+            self.writes.append(path)
+            fails = len(self.writes) == self.number
+            if fails and self.before:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            yield
+            if fails:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _module(name):
+    import importlib
+
+    return importlib.import_module(f"sagan_tf.training.{name}")
+
+
+def assert_nothing_partial(workdir):
+    partial = [p for p in Path(workdir).rglob("*") if ".partial" in p.name]
+    assert not partial
+
+
+def count_writes(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        disk = FullDisk(patch, 0, False)
+        train(dataclasses.replace(CONFIG, workdir=str(tmp_path / "counted")))
+    return len(disk.writes)
+
+
+@pytest.mark.parametrize(
+    "part", [pytest.param("all", marks=pytest.mark.slow), "a checkpoint"]
+)
+def test_after_a_failed_write_the_run_resumes(part, tmp_path, undisturbed, monkeypatch):
+    numbers = range(1, count_writes(tmp_path, monkeypatch) + 1)
+    assert len(numbers) > 10
+    seen = set()
+    for number in numbers if part == "all" else [len(numbers) // 2]:
+        for before in (True, False):
+            workdir = tmp_path / f"{number}{before}"
+            config = dataclasses.replace(CONFIG, workdir=str(workdir))
+            with monkeypatch.context() as patch:
+                disk = FullDisk(patch, number, before)
+                with pytest.raises(UserError) as error:
+                    train(config)
+            failed = disk.writes[number - 1]
+            assert f"{failed} cannot be written: No space left" in str(error.value)
+            assert_nothing_partial(tmp_path)
+            seen.add(Path(failed).name)
+            train(config)
+            assert_same_run(workdir, undisturbed)
+            shutil.rmtree(workdir)
+    if part == "all":
+        assert seen >= {
+            *("config.json", "data.json", ".lock.json", "metrics.csv", "tensorboard"),
+            *("000002.png", "step-2", "step-3", "000003.png", "saved_model"),
+        }
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A function that mounts a disk of so many KiB, or resizes it."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+
+    def mount(kilobytes):
+        remount = "remount," if os.path.ismount(disk) else ""
+        command = ["mount", "-t", "tmpfs", "-o", f"{remount}size={kilobytes}k"]
+        with contextlib.suppress(FileNotFoundError):
+            process = subprocess.run([*command, "tmpfs", disk], capture_output=True)
+            if process.returncode == 0:
+                return disk
+        pytest.skip("mounting a disk needs root")
+
+    yield mount
+    if os.path.ismount(disk):
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+@pytest.mark.slow
+def test_a_run_on_a_full_disk_resumes_once_there_is_room(small_disk, workdir, capsys):
+    kilobytes, reasons = 4, set()
+    arguments = None
+    for _ in range(200):
+        disk = small_disk(kilobytes)
+        arguments = ["train", f"--workdir={disk / 'run'}", *TINY, "--dataset=digits"]
+        code = run_command(arguments)
+        captured = capsys.readouterr()
+        if code == 0:
+            break
+        error = captured.err.splitlines()[-1]
+        assert code == 1 and error.startswith("Error: "), captured.err
+        assert "Traceback" not in captured.err
+        assert "cannot be written: No space left on device" in error
+        reasons.add(error.split()[1].removeprefix(f"{disk}/run/").split("/")[0])
+        assert_nothing_partial(disk)
+        kilobytes = int(kilobytes * 1.35)
+    assert code == 0
+    assert reasons >= {"checkpoints", "logs"}
+    assert_same_run(disk / "run", workdir)
+
+
+def test_a_run_without_its_config_is_not_begun_anew(undisturbed, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(undisturbed, workdir)
+    (workdir / "config.json").unlink()
+    with pytest.raises(UserError, match="holds checkpoints but no config.json"):
+        train(dataclasses.replace(CONFIG, workdir=str(workdir)))
+
+
+def test_a_run_with_only_damaged_checkpoints_is_not_begun_anew(undisturbed, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(undisturbed, workdir)
+    for path in (workdir / "checkpoints").glob("*.index"):
+        path.write_bytes(b"")
+    before = sorted(p.name for p in (workdir / "checkpoints").iterdir())
+    with pytest.raises(UserError, match="None of the checkpoints in"):
+        train(dataclasses.replace(CONFIG, workdir=str(workdir)))
+    assert sorted(p.name for p in (workdir / "checkpoints").iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "export", "logs", "samples"])
+def test_a_file_in_the_place_of_a_folder_is_named(name, tmp_path):
+    (tmp_path / name).touch()
+    config = dataclasses.replace(CONFIG, workdir=str(tmp_path), steps=2)
+    with pytest.raises(UserError, match=f"{name}.* cannot be written: (File|Not)"):
+        train(config)
+
+
+def test_other_settings_are_refused_with_a_command_that_works(
+    undisturbed, tmp_path, capsys
+):
+    workdir = tmp_path / "my run"
+    shutil.copytree(undisturbed, workdir)
+    changed = dataclasses.replace(
+        CONFIG,
+        workdir=str(workdir),
+        generator_learning_rate=0.01,
+        horizontal_flip=True,
+        augmentation=("color", "cutout"),
+        steps=5,
+    )
+    with pytest.raises(UserError, match="holds a run with other settings") as error:
+        train(changed)
+    message = str(error.value)
+    assert "generator_learning_rate: 0.0001 -> 0.01" in message
+    command = shlex.split(message.rpartition("python -m sagan_tf ")[2])
+    assert run_command(command) == 0
+    config = load_run(tmp_path / "my run_2").config
+    for name in ("generator_learning_rate", "horizontal_flip", "augmentation"):
+        assert getattr(config, name) == getattr(changed, name)
+    assert "from the networks of" in capsys.readouterr().out
+    # The same command resumes, and needs the former run no longer.
+    shutil.rmtree(workdir)
+    assert run_command([*command, "--steps=6"]) == 0
+    assert load_run(tmp_path / "my run_2").step == 6
+    command = message.partition("python -m sagan_tf ")[2].partition(". ")[0]
+    assert shlex.split(command) == ["train", f"--workdir={workdir}"]
+
+
+def test_intervals_may_change_when_a_run_is_resumed(undisturbed, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(undisturbed, workdir)
+    changed = dataclasses.replace(
+        CONFIG,
+        workdir=str(workdir),
+        **{"steps": 5, "checkpoint_interval": 1, "keep_checkpoints": 2},
+        **{"sample_interval": 1, "log_interval": 1},
+    )
+    train(changed)
+    assert load_run(workdir, step=4).step == 4
+    with pytest.raises(UserError, match="no checkpoint of step 3, only those of 4, 5"):
+        load_run(workdir, step=3)
+    assert [row["step"] for row in read_log(workdir)] == ["2", "4", "5"]
+
+
+def test_changed_data_are_noticed_when_a_run_is_resumed(tmp_path):
+    from tests.data.test_record import write_picture
+
+    for number in range(9):
+        write_picture(tmp_path / "data" / f"{number}.png", 20 * number)
+    config = dataclasses.replace(
+        CONFIG,
+        dataset="folder",
+        data_dir=str(tmp_path / "data"),
+        workdir=str(tmp_path / "run"),
+    )
+    train(config)
+    longer = dataclasses.replace(config, steps=4)
+    write_picture(tmp_path / "data" / "3.png", 7)
+    with pytest.raises(UserError, match=r"1 replaced \(3.png\)"):
+        train(longer)
+    assert load_run(tmp_path / "run").step == 3
+    assert train(longer, accept_changed_data=True).step == 4
+
+
+def test_skipped_files_are_listed_and_few_images_are_said(tmp_path, capsys):
+    from tests.data.test_record import write_picture
+
+    for number in range(9):
+        write_picture(tmp_path / "data" / f"{number}.png", 20 * number)
+    for number in range(12):
+        (tmp_path / "data" / f"bad\x1b{number}.png").write_text("no picture")
+    train(
+        dataclasses.replace(
+            CONFIG,
+            dataset="folder",
+            data_dir=str(tmp_path / "data"),
+            workdir=str(tmp_path / "run"),
+        )
+    )
+    lines = (tmp_path / "run" / "logs" / "skipped_files.txt").read_text().splitlines()
+    assert len(lines) == 12 and all("bad\\x1b" in line for line in lines)
+    out = capsys.readouterr().out
+    assert "9 images are few" in out and "--horizontal_flip" in out
+
+
+def test_a_second_process_is_refused(tmp_path):
+    process = start("train.py", f"--workdir={tmp_path}", *TINY, "--steps=100000")
+    try:
+        while not (tmp_path / "checkpoints" / "step-3.index").exists():
+            assert process.poll() is None
+        with pytest.raises(UserError, match=f"written by process {process.pid} on "):
+            train(Config(**{**vars(load_run(tmp_path).config)}))
+    finally:
+        process.kill()
+        process.communicate()

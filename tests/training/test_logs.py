@@ -1,0 +1,83 @@
+import errno
+
+import pytest
+
+from sagan_tf.errors import UserError
+from sagan_tf.training import logs
+from sagan_tf.training.logs import Board, StepLog
+
+
+@pytest.fixture
+def open_log(tmp_path):
+    def open_log(step=0):
+        board = Board(tmp_path / "board")
+        log = StepLog(tmp_path / "log.csv", ["score"], step, board)
+        return log
+
+    return open_log
+
+
+def test_rows_come_back_and_later_ones_are_dropped(open_log, tmp_path):
+    log = open_log()
+    for step in (1, 2, 3):
+        log.write(step, {"score": step / 3})
+    assert [row["step"] for row in open_log(step=2).rows] == ["1", "2"]
+    assert (tmp_path / "log.csv").read_text() == "step,score\n1,0.333333\n2,0.666667\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe\x00",
+        b"",
+        b"time,score\n1,2\n",
+        b"step,score\n1,2,3\n",
+        b"step,score\n1\n2,3\n",
+        b"step,score\nx,2\n",
+        b'step,score\n"1,2\n',
+        b"step,score\n" + b"1" * 5000 + b",2\n",
+        b"step,score\n1," + b"2" * 200_000 + b"\n",
+        b"step,score\n\xd9\xa1,2\n",
+    ],
+)
+def test_a_damaged_log_is_set_aside(open_log, tmp_path, content, caplog):
+    (tmp_path / "log.csv").write_bytes(content)
+    log = open_log(step=9)
+    log.write(10, {"score": 1.0})
+    assert (tmp_path / "log.csv").read_text() == "step,score\n10,1\n"
+    if content:
+        assert (tmp_path / "log.csv.damaged").read_bytes() == content
+        assert "log.csv: the log cannot be read" in caplog.text
+
+
+def test_a_row_is_written_as_a_whole_or_not_at_all(open_log, tmp_path, monkeypatch):
+    log = open_log()
+    log.write(1, {"score": 1.0})
+
+    class Full:
+        """A disk that has room for three more bytes."""
+
+        def __init__(self, file):
+            self.file, self.room = file, 3
+
+        def write(self, data):
+            if not self.room:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            self.room -= (written := self.file.write(data[: self.room]))
+            return written
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.file.close()
+
+    monkeypatch.setattr(
+        logs, "open", lambda *a, **k: Full(open(*a, **k)), raising=False
+    )
+    with pytest.raises(UserError, match="log.csv cannot be written: No space left"):
+        log.write(2, {"score": 2.0})
+    assert (tmp_path / "log.csv").read_text() == "step,score\n1,1\n"
