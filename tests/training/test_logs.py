@@ -75,9 +75,10 @@ def test_a_row_is_written_as_a_whole_or_not_at_all(open_log, tmp_path, monkeypat
         def __exit__(self, *_):
             self.file.close()
 
-    monkeypatch.setattr(
-        logs, "open", lambda *a, **k: Full(open(*a, **k)), raising=False
-    )
+    def full_open(*arguments, **kwargs):
+        return Full(open(*arguments, **kwargs))
+
+    monkeypatch.setattr(logs, "open", full_open, raising=False)
     with pytest.raises(UserError, match="log.csv cannot be written: No space left"):
         log.write(2, {"score": 2.0})
     assert (tmp_path / "log.csv").read_text() == "step,score\n1,1\n"
