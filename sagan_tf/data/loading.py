@@ -1,26 +1,52 @@
 """Decodes the images of a source, all at once, at the training size."""
 
+import contextlib
+import functools
 import itertools
 import math
 import os
 import shutil
 import tempfile
+import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
-import psutil
 from absl import logging
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
+from sagan_tf.arrays import fits_memory
 from sagan_tf.config import Config
 from sagan_tf.data.preprocessing import prepare_image
-from sagan_tf.data.sources import Picture, open_source
-from sagan_tf.errors import UserError
+from sagan_tf.data.sources import Folder, Picture, Source, open_source
+from sagan_tf.errors import UserError, printable
 
-_UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+# Pillow's, raised between its limit of pixels and twice that, and above.
+_BOMBS = (Image.DecompressionBombWarning, Image.DecompressionBombError)
+# Pictures of more pixels are decoded one after the other: in all threads at once they
+# could exhaust the memory.
+_LARGE = 2**24
+_one_at_a_time = threading.Lock()
+
+
+class LoadedData(NamedTuple):
+    """The images of a data set at its training size.
+
+    Attributes:
+        images: uint8 `[N, image_size, image_size, channels]`.
+        labels: int32 `[N]`, -1 without a class.
+        names: Of a folder, the path of each image relative to it, with forward slashes;
+            otherwise empty.
+        skipped: A line with name and reason for each file that is no readable image.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    names: list[str]
+    skipped: list[str]
 
 
 class LoadedData(NamedTuple):
@@ -38,9 +64,30 @@ def load_data(config, num_images=None, download=True) -> LoadedData:
 def load_images(
     config: Config, num_images: int | None = None, download: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Loads the images and labels of a data set, as `load_data` does.
+
+    Args:
+        config: `Config`.
+        num_images: As in `load_data`.
+        download: As in `load_data`.
+
+    Returns:
+        Images and labels of `LoadedData`.
+
+    Raises:
+        UserError: as `load_data` does.
+    """
+    loaded = load_data(config, num_images, download)
+    return loaded.images, loaded.labels
+
+
+def load_data(
+    config: Config, num_images: int | None = None, download: bool = True
+) -> LoadedData:
     """Loads a data set at its training size.
 
-    Pictures that cannot be read are skipped, and a warning counts and names them.
+    Pictures that cannot be read are skipped. A warning counts them and names at most
+    ten.
 
     Args:
         config: `Config`.
@@ -49,12 +96,11 @@ def load_images(
         download: Boolean, whether a missing data set is downloaded.
 
     Returns:
-        Images, uint8 `[N, image_size, image_size, channels]`, and labels, int32 `[N]`,
-        -1 without a class.
+        `LoadedData`.
 
     Raises:
-        UserError: if the data set is missing, has no readable image, or fits neither
-            memory nor disk.
+        UserError: if the data set is missing or damaged, has no readable image, or fits
+            neither memory nor disk.
     """
     source = open_source(config, download)
     count, pictures = source.pictures()
@@ -64,42 +110,82 @@ def load_images(
         count = num_images
     images = _allocate((count, config.image_size, config.image_size, config.channels))
     labels = np.empty(count, np.int32)
-
-    def prepare(picture: Picture) -> Any:
-        try:
-            with picture.open() as opened:
-                return prepare_image(
-                    opened, config.image_size, config.channels, config.crop_size
-                )
-        except _UNREADABLE as error:
-            return f"{picture.name} ({error})"
-
-    kept, unreadable = 0, []
-    for picture, result in tqdm(
-        _map_in_threads(prepare, pictures),
-        total=count,
-        desc=f"Loading {source.description}",
-        unit=" images",
-        delay=2,
-        leave=False,
-        disable=None,  # without a terminal
-    ):
-        if isinstance(result, str):
-            unreadable.append(result)
-            continue
-        images[kept], labels[kept] = result, picture.label
-        kept += 1
-    if unreadable:
-        shown = "; ".join(unreadable[:10])
-        more = f"; and {len(unreadable) - 10} more" if len(unreadable) > 10 else ""
-        logging.warning("Skipped %d unreadable: %s%s", len(unreadable), shown, more)
+    names, skipped = [], list(source.skipped)
+    kept = 0
+    with _pillow_warnings():
+        for picture, result in tqdm(
+            _map_in_threads(functools.partial(_prepare, config), pictures),
+            total=count,
+            desc=f"Loading {source.description}",
+            unit=" images",
+            delay=2,
+            leave=False,
+            disable=None,  # without a terminal
+        ):
+            if isinstance(result, str):
+                skipped.append(result)
+                continue
+            if kept == count:
+                raise UserError(f"{source.description} has more than {count} images")
+            images[kept], labels[kept] = result, picture.label
+            names.append(picture.name)
+            kept += 1
+    _warn_of(skipped, source)
     if not kept:
         raise UserError(
             f"None of the {count} images of {source.description} can be read"
         )
     noun = "image" if kept == 1 else "images"
     print(f"{kept:,} {noun} of {source.description}, {config.image_size} px")
-    return images[:kept], labels[:kept]
+    names = names if isinstance(source, Folder) else []
+    return LoadedData(images[:kept], labels[:kept], names, skipped)
+
+
+def _prepare(config: Config, picture: Picture) -> np.ndarray | str:
+    """Returns a picture's image, or a line on why it cannot be read."""
+    try:
+        with picture.open() as opened, _memory_for(opened):
+            return prepare_image(
+                opened, config.image_size, config.channels, config.crop_size
+            )
+    except Exception as error:  # damaged files fail in many ways
+        return printable(f"{picture.name} ({_reason(error)})")
+
+
+@contextlib.contextmanager
+def _pillow_warnings() -> Iterator[None]:
+    """Hides warnings of damaged tags, and makes those of huge pictures exceptions."""
+    # Around all threads: the filters belong to the process.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+        yield
+
+
+def _memory_for(picture: Image.Image) -> contextlib.AbstractContextManager:
+    large = picture.width * picture.height > _LARGE
+    return _one_at_a_time if large else contextlib.nullcontext()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, _BOMBS):
+        return f"too large: more than {Image.MAX_IMAGE_PIXELS:,} pixels"
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _warn_of(skipped: list[str], source: Source) -> None:
+    if skipped:
+        shown = "; ".join(skipped[:10])
+        more = f"; and {len(skipped) - 10} more" if len(skipped) > 10 else ""
+        logging.warning(
+            "Skipped %d unreadable of %s: %s%s",
+            len(skipped),
+            source.description,
+            shown,
+            more,
+        )
 
 
 def load_attributes(config: Config, num_images: int | None = None) -> np.ndarray | None:
@@ -126,7 +212,7 @@ def choose(count: int, num_images: int, seed: int) -> np.ndarray:
 def _allocate(shape: tuple[int, ...]) -> np.ndarray:
     """Returns a uint8 array: in memory, or on disk if it would fill half the memory."""
     size = math.prod(shape)
-    if size <= psutil.virtual_memory().total / 2:
+    if fits_memory(size):
         return np.empty(shape, np.uint8)
     directory = tempfile.gettempdir()
     free = shutil.disk_usage(directory).free

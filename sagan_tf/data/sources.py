@@ -9,6 +9,9 @@ import dataclasses
 import functools
 import io
 import itertools
+import json
+import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,18 +21,23 @@ from absl import logging
 from PIL import Image
 
 from sagan_tf.config import Config
-from sagan_tf.errors import UserError
+from sagan_tf.errors import UserError, printable
+from sagan_tf.files import read_json
 
 IMAGE_SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
+# Whatever a file is named, Pillow looks at its content, and it would let Ghostscript
+# execute one in PostScript.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
 class Picture(NamedTuple):
     """An image that is not yet decoded.
 
     Attributes:
-        name: What messages call it.
+        name: What messages call it: of a file, its path relative to the folder, with
+            forward slashes.
         open: Function without arguments that returns a `PIL.Image.Image`.
         label: Integer, its class, or -1.
     """
@@ -44,9 +52,14 @@ class Source:
 
     Attributes:
         description: String, what messages and protocols call it.
+        skipped: What was found in place of images, and why it is none: a list of lines.
     """
 
     description: str
+
+    @property
+    def skipped(self) -> list[str]:
+        return []
 
     def pictures(self) -> tuple[int, Iterator[Picture]]:
         """Returns the number of pictures, and the pictures in their order.
@@ -116,25 +129,34 @@ class Folder(Source):
             raise UserError(
                 "--dataset=folder needs --data_dir=DIR, the folder of images"
             )
-        self.root, self.description = Path(data_dir), str(data_dir)
+        self.root, self.description = Path(data_dir), printable(str(data_dir))
         self.classes = classes
 
-    @functools.cached_property
+    @property
     def paths(self) -> list[Path]:
         """The image files, sorted."""
+        return self._found[0]
+
+    @property
+    def skipped(self) -> list[str]:
+        return self._found[1]
+
+    @functools.cached_property
+    def _found(self) -> tuple[list[Path], list[str]]:
         if not self.root.is_dir():
             raise UserError(f"--data_dir={self.root} is not a folder")
-        paths = sorted(
-            path
-            for path in self.root.rglob("*")
-            if path.suffix.lower() in IMAGE_SUFFIXES and not self._is_hidden(path)
-        )
+        paths, skipped = [], []
+        for path, problem in sorted(_walk(self.root)):
+            if problem:
+                skipped.append(printable(f"{self._name(path)} ({problem})"))
+            else:
+                paths.append(path)
         if not paths:
             raise UserError(
                 f"There are no images in {self.root}. Looked for "
                 f"{' '.join(sorted(IMAGE_SUFFIXES))}, there and in its sub-folders"
             )
-        return paths
+        return paths, skipped
 
     def pictures(self) -> tuple[int, Iterator[Picture]]:
         # A run keeps the labels of its classes whatever sub-folders are added later.
@@ -148,8 +170,8 @@ class Folder(Source):
         labels = {name: label for label, name in enumerate(classes)}
         pictures = (
             Picture(
-                str(path),
-                functools.partial(Image.open, path),
+                self._name(path),
+                functools.partial(Image.open, path, formats=_FORMATS),
                 -1 if path.parent == self.root else labels[self._first_part(path)],
             )
             for path in self.paths
@@ -163,18 +185,18 @@ class Folder(Source):
         )
 
     def fingerprint(self) -> Any:
-        stats = ((path, path.stat()) for path in self.paths)
-        files = [
-            (path.relative_to(self.root).as_posix(), stat.st_size, stat.st_mtime_ns)
-            for path, stat in stats
-        ]
+        try:
+            stats = [(self._name(path), path.stat()) for path in self.paths]
+        except OSError as error:  # deleted since it was found
+            raise UserError(f"{error.filename} cannot be read: {error}") from error
+        files = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
         return [self.classes or self.class_names(), files]
 
     def _first_part(self, path: Path) -> str:
         return path.relative_to(self.root).parts[0]
 
-    def _is_hidden(self, path: Path) -> bool:
-        return any(part.startswith(".") for part in path.relative_to(self.root).parts)
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
 
 
 class TFDS(Source):
@@ -187,7 +209,8 @@ class TFDS(Source):
         download: Boolean, whether a missing data set is downloaded.
 
     Raises:
-        UserError: if there is no such data set, or it has no single image.
+        UserError: if there is no such data set, it has no single image, or it comes
+            with code of its own.
     """
 
     def __init__(self, name: str, split: str, data_dir: str | None, download: bool):
@@ -201,14 +224,16 @@ class TFDS(Source):
 
         self.name, self.split, self.data_dir = name, split, data_dir
         self.download = download
-        self.description = f"{name} {split}"
+        self.description = printable(f"{name} {split}")
         self._tfds = tfds
+        _refuse_code(name, data_dir)
         try:
             self._builder = tfds.builder(name, data_dir=data_dir)
         except tfds.core.DatasetNotFoundError:
             raise UserError(f"TensorFlow Datasets has no set named {name!r}") from None
-        except ValueError as error:  # a known data set, but not this config of it
-            raise UserError(f"{name}: {str(error).splitlines()[0]:.200}") from None
+        # A known data set, but not this config of it; or damaged files, in many ways.
+        except Exception as error:
+            raise UserError(f"{name}: {_first_line(error)}") from None
         if not isinstance(self._feature("image"), tfds.features.Image):
             raise UserError(f"The TensorFlow Datasets set {name!r} has no single image")
 
@@ -279,31 +304,156 @@ class TFDS(Source):
     def _read(self, decoding: Any) -> Any:
         self._prepare()
         self._num_examples()  # refuses an unknown split
-        with _hidden_warnings():  # TFDS warns of a deprecated property it uses itself
-            examples = self._builder.as_dataset(
-                split=self.split, shuffle_files=False, decoders=decoding
-            )
-        return examples.batch(256).as_numpy_iterator()
+        return self._batches(decoding)
+
+    def _batches(self, decoding: Any) -> Iterator[Any]:
+        try:
+            # TFDS warns of a deprecated property that it uses itself.
+            with _hidden_warnings():
+                examples = self._builder.as_dataset(
+                    split=self.split, shuffle_files=False, decoders=decoding
+                )
+            yield from examples.batch(256).as_numpy_iterator()
+        except Exception as error:  # damaged files fail in many ways
+            raise UserError(
+                f"{self.name} in {self._builder.data_dir} is damaged: "
+                f"{_first_line(error)}. Delete this folder to prepare it anew"
+            ) from error
 
     def _prepare(self) -> None:
+        if self._builder.is_prepared():
+            return
         where = self.data_dir or "~/tensorflow_datasets"
         if not self.download:
-            if not self._builder.is_prepared():
-                raise UserError(f"{self.name} is not in {where}")
-            return
+            raise UserError(f"{self.name} is not in {where}")
         try:
+            self._connect()
             self._builder.download_and_prepare()
         # Whatever a download can end with (no network, a quota page instead of an
         # archive, a full disk), the user needs the one line that follows.
         except Exception as error:
-            text = str(error).strip()
-            reason = text.splitlines()[0] if text else error
+            reason = f"{type(error).__name__}: {_first_line(error)}"
             raise UserError(
                 f"{self.name} is not in {where} and could not be downloaded "
-                f"({type(error).__name__}: {reason:.200}). Give --data_dir=DIR where "
-                "it is prepared, or unpack its images and use --dataset=folder "
-                "--data_dir=DIR"
+                f"({reason}). Give --data_dir=DIR where it is prepared, or unpack its "
+                "images and use --dataset=folder --data_dir=DIR"
             ) from error
+
+    def _connect(self) -> None:
+        """Raises an exception if the host of the first archive cannot be reached.
+
+        TFDS retries for more than 200 s. What was downloaded before needs no host.
+        """
+        import requests  # what TFDS downloads with, so that proxies are the same
+
+        urls = [url for url in self._builder.url_infos or () if url.startswith("http")]
+        if urls and not self._has_archives():
+            with contextlib.suppress(requests.ReadTimeout):
+                requests.head(urls[0], timeout=10)
+
+    def _has_archives(self) -> bool:
+        downloads = Path(self._builder.data_dir_root) / "downloads"
+        files = itertools.chain(
+            (downloads / self._builder.name).rglob("*"),
+            (downloads / "manual").rglob("*"),
+            downloads.glob("*"),
+        )
+        # Temporary folders are left over from downloads that failed.
+        return any(path.is_file() and ".tmp." not in path.parent.name for path in files)
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, str]]:
+    """Yields the image files below a folder, and what is wrong with each or `""`.
+
+    Hidden files and folders are left out; links to folders are not followed. Without
+    recursion, which deep folders would exhaust.
+    """
+    pending = [root]
+    while pending:
+        folder = pending.pop()
+        try:
+            with os.scandir(folder) as entries:
+                visible = [e for e in entries if not e.name.startswith(".")]
+        except OSError as error:
+            yield folder, error.strerror or str(error)
+            continue
+        for entry in visible:
+            path = folder / entry.name
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(path)
+            elif path.suffix.lower() in IMAGE_SUFFIXES:
+                yield path, _file_problem(path)
+
+
+def _file_problem(path: Path) -> str:
+    """Returns why a path cannot be read as a file, or `""`."""
+    try:
+        # Opening a pipe would wait for ever.
+        return "" if stat.S_ISREG(path.stat().st_mode) else "not a regular file"
+    except OSError as error:  # such as a broken link
+        return error.strerror or str(error)
+
+
+def _refuse_code(name: str, data_dir: str | None) -> None:
+    """Raises `UserError` if reading a set of TFDS would run code other than TFDS's.
+
+    A run received from somebody names the data set and its folder. Community sets are
+    downloaded as code, and TFDS imports the modules that a set's files name.
+    """
+    from etils import epath
+    from tensorflow_datasets.core.naming import parse_builder_name_kwargs
+
+    try:
+        parsed, arguments = parse_builder_name_kwargs(name)
+    except Exception:
+        raise UserError(f"TensorFlow Datasets has no set named {name!r}") from None
+    if parsed.namespace:
+        raise UserError(
+            f"{name} is a community data set, which would run code of others. Save its "
+            "images to a folder and use --dataset=folder --data_dir=DIR"
+        )
+    if set(arguments) - {"config", "version"}:
+        raise UserError(f"{name}: give NAME, NAME/CONFIG or NAME/CONFIG:VERSION")
+    if not data_dir:
+        return
+    remote = "://" in data_dir
+    folder = (epath.Path if remote else Path)(data_dir) / parsed.name
+    for pattern in ("*", "*/*", "*/*/*"):
+        for path in folder.glob(pattern):
+            # Reading a pipe would wait for ever.
+            if not remote and not path.is_dir() and (problem := _file_problem(path)):
+                raise UserError(f"{path}: {problem}")
+            if path.name in ("features.json", "dataset_info.json"):
+                _refuse_classes(path)
+
+
+def _refuse_classes(path: Any) -> None:
+    """Raises `UserError` if a JSON file names classes of features not of TFDS."""
+    keys = {"pythonClassName", "python_class_name"}
+    if path.name == "features.json":
+        keys.add("type")
+    remote = "://" in str(path)
+    pending = [json.loads(path.read_text()) if remote else read_json(path)]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            pending += value.values()
+            for key in keys & value.keys():
+                name = value[key]
+                if isinstance(name, str) and not name.startswith(
+                    "tensorflow_datasets."
+                ):
+                    raise UserError(
+                        f"{path} names the class {name:.100}, which is not one of "
+                        "TensorFlow Datasets and could run code of others"
+                    )
+        elif isinstance(value, list):
+            pending += value
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return f"{lines[0]:.200}"
 
 
 @contextlib.contextmanager
@@ -317,7 +467,7 @@ def _hidden_warnings() -> Iterator[None]:
 
 
 def _decode(encoded: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(encoded))
+    return Image.open(io.BytesIO(encoded), formats=_FORMATS)
 
 
 def open_source(config: Config, download: bool = True) -> Source:

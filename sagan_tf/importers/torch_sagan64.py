@@ -127,7 +127,8 @@ def _step_of(paths: Sequence[str | Path]) -> int:
     numbers = {
         int(match[1])
         for path in paths
-        if (match := re.match(r"(\d+)_", Path(path).name))
+        # No more digits than the counter of steps holds.
+        if (match := re.match(r"(\d{1,18})_", Path(path).name))
     }
     if len(numbers) > 1:
         raise UserError(
@@ -170,8 +171,24 @@ def _read_states(
                 if name in state and state[name].ndim != len(_torch_shape(variable))
             ],
         )
+        _check_width(path, network, state)
         states[network.name] = state
     return states
+
+
+def _check_width(path: str | Path, network: Any, state: dict[str, np.ndarray]) -> None:
+    """Refuses a file that lacks the largest kernel of the width it announces.
+
+    Building networks of a width that one small tensor announces could exhaust the
+    memory.
+    """
+    if network.name == "generator":
+        name, width = "l2.0.module.weight_bar", len(state["last.0.weight"])
+    else:
+        name, width = "l4.0.module.weight_bar", len(state["l1.0.module.weight_bar"])
+    shape, actual = [8 * width, 4 * width, 4, 4], list(state[name].shape)
+    if actual != shape:
+        _refuse(path, network, misshapen=[f"{name} {actual} instead of {shape}"])
 
 
 def _infer_sizes(

@@ -5,6 +5,7 @@ import gzip
 import html
 import io
 import json
+import re
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -12,11 +13,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from sagan_tf.errors import printable
+from sagan_tf.files import write_text
 from sagan_tf.visualization.attention import AttentionMaps
 from sagan_tf.visualization.image_grid import to_picture
 
 # An attention layer's name on the page, and its maps.
 NamedMaps: TypeAlias = tuple[str, AttentionMaps]
+
+_MAX_LENGTH = 200  # characters of a title or caption
 
 
 def write_attention_page(
@@ -47,7 +52,7 @@ def write_attention_page(
                     **_pack_scores(maps.scores[number]),
                 }
         shown += [
-            {"source": _png_url(image), "caption": caption}
+            {"source": _png_url(image), "caption": _shorten(caption)}
             for image, caption in zip(images, captions, strict=True)
         ]
     data = {
@@ -61,9 +66,16 @@ def write_attention_page(
     # Any "<" could end the script element, or change how the rest is parsed.
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     text = text.replace("<", "\\u003c")
-    page = template.replace("{{title}}", html.escape(title)).replace("{{data}}", text)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    # In one pass, so that no inserted text is replaced in turn.
+    inserted = {"{{title}}": html.escape(_shorten(title)), "{{data}}": text}
+    page = re.sub("{{title}}|{{data}}", lambda match: inserted[match[0]], template)
+    write_text(path, page)
+
+
+def _shorten(text: str) -> str:
+    """Makes any text one line that can be shown: class names can be anything."""
+    text = printable(text)
+    return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"
 
 
 def _pack_scores(scores: np.ndarray) -> dict[str, Any]:

@@ -1,13 +1,20 @@
+import io
 import logging
+import os
+import struct
+import time
+import warnings
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from sagan_tf import arrays
 from sagan_tf.config import Config
 from sagan_tf.data import load_images, loading
-from sagan_tf.data.loading import load_attributes
-from sagan_tf.data.sources import Digits
+from sagan_tf.data.loading import load_attributes, load_data
+from sagan_tf.data.sources import Digits, Folder
 from sagan_tf.errors import UserError
 
 
@@ -43,11 +50,153 @@ def test_a_folder_without_readable_images_is_an_error(config, tmp_path):
         load_images(config)
 
 
+def test_the_names_of_the_kept_images_are_returned(tmp_path):
+    for name in ("b/two.png", "a/\u00e9 \n.png", "one.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (40, 40)).save(tmp_path / name)
+    (tmp_path / "b" / "bad.png").write_bytes(b"x")
+    config = Config(dataset="folder", data_dir=str(tmp_path), image_size=32)
+    loaded = load_data(config)
+    assert loaded.names == ["a/\u00e9 \n.png", "b/two.png", "one.png"]
+    assert loaded.labels.tolist() == [0, 1, -1]
+    assert loaded.skipped == ["b/bad.png (not an image)"]
+    images, labels = load_images(config)
+    np.testing.assert_array_equal(images, loaded.images)
+    np.testing.assert_array_equal(labels, loaded.labels)
+    assert load_data(Config(image_size=32, channels=1), 3).names == []
+
+
+def test_all_skipped_files_are_returned_and_ten_are_named(config, tmp_path, caplog):
+    for number in range(25):
+        (tmp_path / f"bad{number:02}.png").write_bytes(b"x")
+    os.mkfifo(tmp_path / "pipe.png")
+    with caplog.at_level(logging.WARNING):
+        loaded = load_data(config)
+    assert len(loaded.skipped) == 26 and len(loaded.images) == 1
+    assert "Skipped 26 unreadable" in caplog.text and "and 16 more" in caplog.text
+    assert caplog.text.count("bad") == 9  # and the pipe
+
+
+def test_control_characters_are_escaped_wherever_they_are_printed(
+    tmp_path, caplog, capsys, monkeypatch
+):
+    root = tmp_path / "a\x1b[2J\n"
+    (root / "\x1b]0;title\x07").mkdir(parents=True)
+    Image.new("RGB", (40, 40)).save(root / "\x1b]0;title\x07" / "good.png")
+    (root / "bad\x1b[31m\n.png").write_bytes(b"x")
+    (root / os.fsdecode(b"bad\xff.png")).write_bytes(b"x")
+    described = []
+    monkeypatch.setattr(
+        loading,
+        "tqdm",
+        lambda items, desc, **_: described.append(desc) or items,
+    )
+    with caplog.at_level(logging.WARNING):
+        loaded = load_data(Config(dataset="folder", data_dir=str(root), image_size=32))
+    assert loaded.skipped == [
+        r"bad\x1b[31m\n.png (not an image)",
+        r"bad\udcff.png (not an image)",
+    ]
+    printed = capsys.readouterr().out.removesuffix("\n")
+    (record,) = caplog.records
+    for text in (printed, record.getMessage(), *described):
+        assert text.isprintable() and r"a\x1b[2J\n" in text
+    assert len(described) == 1
+
+
+def png(width, height):
+    """Returns a PNG file that claims a size, and holds no pixels."""
+
+    def chunk(kind, content):
+        checksum = zlib.crc32(kind + content)
+        return (
+            struct.pack(">I", len(content))
+            + kind
+            + content
+            + struct.pack(">I", checksum)
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("size", [(10_000, 10_000), (2**31 - 1, 2**31 - 1)])
+def test_huge_pictures_are_skipped_with_a_reason(size, config, tmp_path):
+    """The first is between Pillow's limit and twice that, where Pillow only warns."""
+    (tmp_path / "huge.png").write_bytes(png(*size))
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        loaded = load_data(config)
+    assert loaded.skipped == ["huge.png (too large: more than 89,478,485 pixels)"]
+    assert not warned and len(loaded.images) == 1
+
+
+def test_damaged_tags_are_no_reason_to_warn(config, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotated
+    exif[0x010E] = "x" * 100
+    picture = Image.new("RGB", (40, 40))
+    content = exif.tobytes()
+    picture.save(tmp_path / "damaged.jpg", exif=content[: len(content) - 90])
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        loaded = load_data(config)
+    assert len(loaded.images) == 2 and not warned
+
+
+def test_large_pictures_are_decoded_one_after_the_other(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "_LARGE", 40 * 40)
+    for number in range(70):  # two chunks
+        Image.new("RGB", (40, 41)).save(tmp_path / f"{number}.png")
+    at_once, most = [0], [0]
+
+    def prepare(picture, *_):
+        at_once[0] += picture.height > 40
+        most[0] = max(most[0], at_once[0])
+        time.sleep(0.002)
+        at_once[0] -= picture.height > 40
+        return np.zeros((32, 32, 3), np.uint8)
+
+    monkeypatch.setattr(loading, "prepare_image", prepare)
+    assert len(load_data(config).images) == 71
+    assert most == [1]
+
+
+def test_more_images_than_announced_are_an_error(config, monkeypatch):
+    pictures = Folder.pictures
+    monkeypatch.setattr(
+        Folder, "pictures", lambda self: (1, iter([*pictures(self)[1]] * 2))
+    )
+    with pytest.raises(UserError, match="has more than 1 images"):
+        load_data(config)
+
+
+def test_any_failure_of_a_decoder_skips_its_file(config, tmp_path):
+    """One of many mutated files; some fail with `struct.error`."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (24, 24), (1, 2, 3)).save(buffer, "TIFF")
+    whole = bytearray(buffer.getvalue())
+    random = np.random.default_rng(0)
+    for number in range(200):
+        mutated = whole.copy()
+        for _ in range(3):
+            mutated[random.integers(len(mutated))] = random.integers(256)
+        (tmp_path / f"{number}.tif").write_bytes(mutated)
+    loaded = load_data(config)
+    assert len(loaded.images) + len(loaded.skipped) == 201
+    assert all(line.isprintable() for line in loaded.skipped)
+
+
 def test_images_that_do_not_fit_memory_are_on_disk(config, monkeypatch):
     class Memory:
         total = 1000
 
-    monkeypatch.setattr(loading.psutil, "virtual_memory", Memory)
+    monkeypatch.setattr(arrays.psutil, "virtual_memory", Memory)
     images, _ = load_images(config)
     assert isinstance(images, np.memmap)
     assert (images == 7).all()

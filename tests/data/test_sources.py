@@ -1,12 +1,17 @@
 import dataclasses
 import json
+import os
 import shutil
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 import tensorflow_datasets as tfds
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from sagan_tf.config import Config
 from sagan_tf.data import load_images, with_classes
@@ -170,6 +175,93 @@ def test_a_missing_folder_is_an_error(tmp_path):
         load_images(Config(dataset="folder"))
 
 
+def test_only_regular_files_are_images(folder, tmp_path):
+    """Opening a pipe waits for a writer; a loop of links has no end."""
+    root = tmp_path / "images"
+    shutil.copytree(folder.data_dir, root)
+    before = open_source(dataclasses.replace(folder, data_dir=str(root))).fingerprint()
+    os.mkfifo(root / "pipe.png")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(root / "cat" / "socket.jpg"))
+    (root / "device.png").symlink_to("/dev/zero")
+    (root / "broken.png").symlink_to(tmp_path / "nowhere")
+    (root / "loop.png").symlink_to("loop.png")
+    (root / "cat" / "up").symlink_to(root)
+    (root / "folder.png").mkdir()
+    source = open_source(dataclasses.replace(folder, data_dir=str(root)))
+    assert source.skipped == [
+        "broken.png (No such file or directory)",
+        "cat/socket.jpg (not a regular file)",
+        "device.png (not a regular file)",
+        "loop.png (Too many levels of symbolic links)",
+        "pipe.png (not a regular file)",
+    ]
+    assert source.fingerprint() == before
+    count, pictures = source.pictures()
+    names = [picture.name for picture in pictures]
+    assert names == ["beside.png", "cat/deep/y.png", "dog/x.png", "dog/z.png"]
+    assert count == 4
+
+
+def test_pipes_are_not_waited_for(tmp_path):
+    """In a process of its own, which can be ended if it waits."""
+    save_plain(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "b.png")
+    code = (
+        "import sys\n"
+        "from sagan_tf.config import Config\n"
+        "from sagan_tf.data.loading import load_data\n"
+        "config = Config(dataset='folder', data_dir=sys.argv[1], image_size=32)\n"
+        "print(load_data(config).skipped)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        timeout=120,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert "['b.png (not a regular file)']" in done.stdout, done.stderr
+
+
+def test_folders_are_searched_however_deep(tmp_path):
+    """Deeper than Python's recursion goes."""
+    here = os.open(tmp_path, os.O_RDONLY)
+    try:
+        for _ in range(1200):
+            os.mkdir("a", dir_fd=here)
+            below = os.open("a", os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+    finally:
+        os.close(here)
+    save_plain(tmp_path / "b.png")
+    source = Folder(str(tmp_path))
+    assert [path.name for path in source.paths] == ["b.png"]
+    assert source.skipped == []
+    # `shutil.rmtree`, with which pytest cleans up, would recurse too.
+    subprocess.run(["rm", "-rf", str(tmp_path / "a")], check=True)
+
+
+def test_files_are_read_as_images_only(tmp_path):
+    """Pillow would run Ghostscript on PostScript in a file of any name."""
+    save_plain(tmp_path / "a.png")
+    Image.new("RGB", (40, 40)).save(tmp_path / "b.eps", "EPS")
+    (tmp_path / "b.eps").rename(tmp_path / "b.png")
+    _, pictures = Folder(str(tmp_path)).pictures()
+    first, second = pictures
+    first.open().close()
+    with pytest.raises(UnidentifiedImageError):
+        second.open()
+
+
+def test_control_characters_are_escaped_in_descriptions(tmp_path):
+    assert Folder("a\x1b[2J\n").description == r"a\x1b[2J\n"
+    save_plain(tmp_path / "a\r.png")
+    os.mkfifo(tmp_path / "b\x1b[2J.png")
+    assert Folder(str(tmp_path)).skipped == [r"b\x1b[2J.png (not a regular file)"]
+
+
 def test_tfds_images_and_labels(portraits):
     images, labels = load_images(dataclasses.replace(portraits, crop_size=160))
     assert images.shape == (5, 64, 64, 3)
@@ -229,6 +321,7 @@ def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch):
         raise OSError("quota exceeded")
 
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", fail)
+    monkeypatch.setattr(requests, "head", lambda url, timeout: None)
     config = Config(dataset="mnist", data_dir=str(tmp_path), image_size=32)
     with pytest.raises(UserError, match="could not be downloaded") as error:
         load_images(config)
@@ -239,6 +332,131 @@ def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch):
     assert "downloaded" not in str(error.value)
     with pytest.raises(UserError, match="celeb_a is not in"):
         open_source(dataclasses.replace(config, dataset="celeb_a")).attributes()
+
+
+def test_without_a_network_nothing_is_retried(tmp_path, monkeypatch):
+    """TFDS retries for more than 200 s."""
+    asked, called = [], []
+
+    def head(url, timeout):
+        asked.append((url, timeout))
+        raise requests.ConnectionError("no network")
+
+    monkeypatch.setattr(requests, "head", head)
+    monkeypatch.setattr(
+        tfds.core.DatasetBuilder,
+        "download_and_prepare",
+        lambda self: called.append(self.name),
+    )
+    config = Config(dataset="mnist", data_dir=str(tmp_path), image_size=32)
+    # What a failed download leaves is no archive.
+    (tmp_path / "downloads" / "mnist" / "a.gz.tmp.5d5a").mkdir(parents=True)
+    with pytest.raises(
+        UserError,
+        match=r"mnist is not in .* be downloaded \(ConnectionError: no network\)",
+    ):
+        load_images(config)
+    assert len(asked) == 1 and called == []
+    assert asked[0][0].startswith("https://storage.googleapis.com/")
+    assert asked[0][1] <= 10
+    # Archives that were downloaded before need no network.
+    (tmp_path / "downloads" / "mnist" / "a.gz").write_bytes(b"x")
+    open_source(config)._prepare()
+    assert len(asked) == 1 and called == ["mnist"]
+
+
+def test_a_host_that_answers_slowly_is_no_reason_to_give_up(tmp_path, monkeypatch):
+    called = []
+
+    def head(url, timeout):
+        raise requests.ReadTimeout
+
+    monkeypatch.setattr(requests, "head", head)
+    monkeypatch.setattr(
+        tfds.core.DatasetBuilder, "download_and_prepare", lambda self: called.append(1)
+    )
+    open_source(Config(dataset="mnist", data_dir=str(tmp_path)))._prepare()
+    assert len(called) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["huggingface:mnist", "kaggle:x", "robotics:x/y:1.2.3"]
+)
+def test_community_sets_are_refused(name, monkeypatch):
+    monkeypatch.setattr(tfds, "builder", None)
+    with pytest.raises(UserError, match=f"{name} is a community data set"):
+        open_source(Config(dataset=name))
+
+
+@pytest.mark.parametrize(
+    "name", ["portraits", "portraits:1.0.0", "portraits:1.*.*", "Portraits"]
+)
+def test_versions_of_tfds_can_be_named(name, portraits):
+    images, _ = load_images(dataclasses.replace(portraits, dataset=name))
+    assert len(images) == 5
+
+
+@pytest.mark.parametrize(
+    "name", ["portraits/data_dir=x", "portraits/a=1", "a:b:c", "../x", "", "a b"]
+)
+def test_other_names_are_refused(name, portraits):
+    with pytest.raises(UserError, match="no set named|give NAME"):
+        open_source(dataclasses.replace(portraits, dataset=name))
+
+
+@pytest.fixture
+def received(portraits, tmp_path):
+    """The config of a copy of the data set, as if somebody had sent it."""
+    folder = tmp_path / "received"
+    shutil.copytree(portraits.data_dir, folder)
+    return dataclasses.replace(portraits, data_dir=str(folder))
+
+
+def only_file(config, pattern):
+    (path,) = Path(config.data_dir).rglob(pattern)
+    return path
+
+
+@pytest.mark.parametrize("key", ["pythonClassName", "python_class_name", "type"])
+@pytest.mark.parametrize("dataset", ["portraits", "portraits:1.0.0", "unknown"])
+def test_no_module_that_a_data_set_names_is_imported(
+    key, dataset, received, tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "payload.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    features = only_file(received, "features.json")
+    content = json.loads(features.read_text())
+    content["featuresDict"]["features"]["image"] = {key: "payload.C", "content": {}}
+    features.write_text(json.dumps(content))
+    if dataset == "unknown":
+        (Path(received.data_dir) / "portraits").rename(
+            Path(received.data_dir) / "unknown"
+        )
+    with pytest.raises(UserError, match="names the class payload.C"):
+        open_source(dataclasses.replace(received, dataset=dataset))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_damaged_sets_of_tfds_are_errors(received):
+    (shard,) = Path(received.data_dir).rglob("*train*tfrecord*")
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(UserError, match="portraits in .* is damaged"):
+        load_images(received)
+    shard.unlink()
+    with pytest.raises(UserError, match="portraits in .* is damaged"):
+        load_images(received)
+    os.mkfifo(shard)
+    with pytest.raises(UserError, match="train.*: not a regular file"):
+        load_images(received)
+    shard.unlink()
+    info = only_file(received, "dataset_info.json")
+    for text in ('{"splits": 3}', "{", "[]", '{"version": {"a": []}}'):
+        info.write_text(text)
+        with pytest.raises(UserError, match="portraits") as error:
+            load_images(received)
+        assert "\n" not in str(error.value)
 
 
 def test_wrong_names_of_tfds_are_errors(portraits, tmp_path):

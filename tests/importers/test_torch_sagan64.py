@@ -21,7 +21,7 @@ from sagan_tf import (
     load_run,
     train,
 )
-from sagan_tf.importers import import_sagan64
+from sagan_tf.importers import import_sagan64, torch_sagan64
 from sagan_tf.importers.torch_sagan64 import variables_by_name
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -374,6 +374,33 @@ def test_a_file_that_is_not_a_checkpoint_is_refused(suffix, content, tmp_path):
         import_sagan64(tmp_path / "run", path)
     with pytest.raises(UserError, match="There is no file"):
         import_sagan64(tmp_path / "run", tmp_path / "nothing.pth")
+
+
+@pytest.mark.parametrize(
+    ("network", "name", "wide"),
+    [
+        ("G", "last.0.weight", np.zeros((10**6, 3, 4, 4), bool)),
+        ("D", "l1.0.module.weight_bar", np.zeros((10**6, 3, 4, 4), bool)),
+    ],
+)
+def test_no_networks_are_built_that_the_file_does_not_hold(
+    network, name, wide, golden, tmp_path, monkeypatch
+):
+    """One tensor of 48 MB announces a network of terabytes."""
+    monkeypatch.setattr(torch_sagan64, "build_sagan", None)
+    state = state_dict(golden, network)
+    state[name] = wide
+    np.savez(tmp_path / "a.npz", **state)
+    paths = [None, tmp_path / "a.npz"] if network == "D" else [tmp_path / "a.npz"]
+    with pytest.raises(UserError, match="misshapen: .* instead of .8000000, 4000000,"):
+        import_sagan64(tmp_path / "run", *paths)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_step_of_too_many_digits_is_part_of_a_name(golden, tmp_path):
+    path = tmp_path / f"{10**40}_G.npz"
+    np.savez(path, **state_dict(golden, "G"))
+    assert import_sagan64(tmp_path / "run", path) == 0
 
 
 def test_a_whole_model_is_refused(tmp_path):

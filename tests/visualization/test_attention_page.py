@@ -241,6 +241,56 @@ def test_class_names_cannot_end_the_script_element(page):
     assert "<title>Attention: a &lt;/script&gt; title</title>" in page.read_text()
 
 
+HOSTILE = {
+    "comment": "<!--<script>",
+    "end": "</script><script>window.hacked = 1</script>",
+    "data": "{{data}}",
+    "title": "{{title}}",
+    "attributes": "\"'><img src=x onerror='window.hacked = 1'>&lt;",
+    "escape": "\\u003cscript>\\",
+    "lines": "a\u2028b\u2029c\nd",
+    "surrogate": "a\udcff\ud800b",
+    "control": "a\x00\x1b[2J\x7f\u202eb",
+    "long": "x" * 10_000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE.keys())
+def test_the_page_survives_any_name(name, browser, tmp_path):
+    """As class name in the caption, and as that of the run directory in the title."""
+    path = tmp_path / "attention.html"
+    maps = one_key((4, 4), (2, 2), 1, 0.25)
+    images = np.full((1, SIZE, SIZE, 3), GRAYS[0], np.uint8)
+    write_attention_page(
+        path, f"{name} after", [(images, [f"Real 1, {name}"], [("layer", maps)])]
+    )
+    browser.get(path.as_uri())
+    wait(browser, "scores !== null")
+    shown = {
+        "surrogate": r"a\udcff\ud800b",
+        "control": r"a\x00\x1b[2J\x7f\u202eb",
+        "lines": r"a\u2028b\u2029c\nd",
+    }.get(next(key for key, value in HOSTILE.items() if value == name), name)
+    caption = browser.execute_script(
+        "return document.getElementById('caption').textContent"
+    )
+    hint = browser.execute_script("return document.querySelector('p').textContent")
+    if len(name) < 1000:
+        assert caption == f"Real 1, {shown}"
+        assert hint.startswith(f"{shown} after. Point at")
+        assert browser.title == f"Attention: {shown} after"
+    else:
+        assert caption == f"Real 1, {shown}"[:200] + "…"
+        assert len(browser.title) < 300
+    assert browser.execute_script("return window.hacked") is None
+    assert len(browser.find_elements("css selector", "script")) == 2
+    assert browser.execute_script(
+        "return document.documentElement.scrollWidth <= innerWidth"
+    )
+    click(browser, 1, 1)
+    assert_lit(browser, slice(0, 16), slice(16, 32))
+
+
 def test_each_image_has_its_own_scores_and_effect(tmp_path):
     random = np.random.default_rng(0)
     scores = random.random((2, 16, 4)).astype("float32")
