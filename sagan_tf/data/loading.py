@@ -49,18 +49,6 @@ class LoadedData(NamedTuple):
     skipped: list[str]
 
 
-class LoadedData(NamedTuple):
-    images: np.ndarray
-    labels: np.ndarray
-    names: list[str]
-    skipped: list[str]
-
-
-def load_data(config, num_images=None, download=True) -> LoadedData:
-    images, labels = load_images(config, num_images, download)
-    return LoadedData(images, labels, [], [])
-
-
 def load_images(
     config: Config, num_images: int | None = None, download: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
