@@ -176,9 +176,8 @@ def _load_classifier(config: Config) -> Extractor:
         return features, logits if has_probabilities else None
 
     return Extractor(
-        f"classifier of {task} of {config.dataset} {config.split} at "
-        f"{config.image_size} px, held-out accuracy {accuracy:.1%}, chance "
-        f"{chance:.1%}",
+        f"classifier of {config.dataset} {config.split} at {config.image_size} px, "
+        f"trained on {task}, held-out accuracy {accuracy:.1%}, chance {chance:.1%}",
         "rotations" if task == "rotations" else "classifier",
         digest_weights(network),
         "none",
