@@ -187,9 +187,9 @@ def _load_examples(config: Config) -> tuple[str, _Examples, _Examples]:
     rest = find_others(images, held_out.images)
     if not len(rest) or not len(held_out.images):
         raise UserError(
-            f"{config.dataset} has {len(images)} images, too few different ones to "
-            "train a classifier on. Use more images, or another extractor: inception, "
-            "or the path of a Keras model or SavedModel"
+            f"{config.dataset} has too few different images to train a classifier on: "
+            f"{len(rest)} that are not held out. Use more images, or another "
+            "extractor: inception, or the path of a Keras model or SavedModel"
         )
     if (labels >= 0).all() and len(np.unique(labels[rest])) > 1:
         tested = _Examples(held_out.images, held_out.labels)
