@@ -47,6 +47,9 @@ class Range:
         return "finite"
 
 
+# Extractors with a name; every other one is a path or address, which is loaded.
+EXTRACTORS = ("auto", "classifier", "inception")
+
 _COUNT = Range(1)
 _SHARE = Range(0, 1)
 _DECAY = Range(0, 1, open_high=True)
@@ -393,10 +396,11 @@ class Config:
         resume=True,
     )
     evaluation_metric: str = _setting(
-        "fid",
+        "frechet",
         "Run",
-        "Metric of these evaluations.",
-        choices=("fid", "kid"),
+        "Metric of these evaluations: Fréchet distance (FID with Inception) or kernel "
+        "distance (KID).",
+        choices=("frechet", "kernel"),
         resume=True,
     )
     evaluation_images: int = _setting(
@@ -409,7 +413,8 @@ class Config:
     evaluation_extractor: str = _setting(
         "classifier",
         "Run",
-        "Feature extractor of these evaluations; see evaluate --help.",
+        "Feature extractor of these evaluations; see evaluate --help. The default is "
+        "the quick one. That of the command evaluate is auto.",
         resume=True,
     )
 

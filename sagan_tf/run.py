@@ -26,12 +26,15 @@ class Evaluation(NamedTuple):
     Attributes:
         scores: Dict of floats by name.
         protocol: Dict of everything that the scores depend on.
-        path: The JSON file that holds both.
+        path: The JSON file that holds all of this.
+        yardsticks: Dict of the scores of `held_out` real images and of `noise`; see
+            `sagan_tf.evaluation.measure_yardsticks`.
     """
 
     scores: dict[str, float]
     protocol: dict[str, Any]
     path: Path
+    yardsticks: dict[str, Any]
 
 
 class Run:
@@ -87,8 +90,8 @@ class Run:
 
     def evaluate(
         self,
-        metrics: Sequence[str] = ("fid", "kid", "precision_recall"),
-        extractor: str = "classifier",
+        metrics: Sequence[str] = ("frechet", "kernel", "precision_recall"),
+        extractor: str = "auto",
         num_images: int = 10_000,
         num_real: int = 10_000,
         reference: str | None = None,
@@ -96,11 +99,16 @@ class Run:
         seed: int = 0,
         truncation: float = 1.0,
         ema: bool = True,
+        force: bool = False,
     ) -> Evaluation:
         """Computes metrics and saves them with their protocol to `evaluation/`.
 
+        The same metrics of held-out real images and of noise are computed too, as
+        yardsticks.
+
         Args:
-            metrics: Names out of `sagan_tf.evaluation.METRICS`.
+            metrics: Names out of `sagan_tf.evaluation.METRICS`, or `fid`, `kid`, `is`
+                and `intra_fid` with Inception.
             extractor: Feature extractor; see `sagan_tf.evaluation.load_extractor`.
             num_images: Integer, the number of generated images.
             num_real: Integer, the number of real images, drawn at random from more.
@@ -110,16 +118,19 @@ class Run:
             seed: Integer, the random seed of the latents.
             truncation: Float; see `Sampler.latents`.
             ema: Boolean, whether to evaluate the EMA generator or the raw one.
+            force: Boolean, whether to use an extractor that cannot judge the data.
 
         Raises:
-            UserError: if a metric or the extractor does not exist or does not fit, or
-                if images are missing.
+            UserError: if a metric or the extractor does not exist, if no metric can be
+                computed, if images are missing, or if the extractor cannot judge them.
         """
         from sagan_tf import evaluation
 
         evaluation.check_metrics(metrics)
-        real = evaluation.find_images(
-            reference or self.config.split, self.config, num_real
+        extractor = evaluation.choose_extractor(extractor)
+        evaluation.check_published(metrics, extractor)
+        real, held_out = evaluation.find_real_images(
+            reference or self.config.split, self.config, num_real, num_images
         )
         if samples:
             fake = evaluation.find_images(samples, self.config, num_images)
@@ -135,11 +146,23 @@ class Run:
                 truncation,
             )
             name = f"{self.step:06d}"
+        # What is missing is said before the classifier is trained.
+        possible = evaluation.possible_metrics(
+            evaluation.check_metrics(metrics),
+            evaluation.outline(real, "--num_real"),
+            evaluation.outline(fake, "--num_images"),
+            evaluation.has_class_probabilities(extractor, self.config),
+        )
         loaded = evaluation.load_extractor(extractor, self.config)
-        scores, protocol = evaluation.evaluate(loaded, real, fake, metrics, seed)
+        evaluator = evaluation.Evaluator(loaded, real, possible, seed)
+        yardsticks = evaluation.measure_yardsticks(
+            evaluator, held_out, self.config, num_images
+        )
+        evaluation.check_extractor(loaded, yardsticks, force)
+        scores, protocol = evaluator.score(fake)
         path = self.config.run_dir / "evaluation" / f"{name}.json"
-        evaluation.save_scores(path, scores, protocol)
-        return Evaluation(scores, protocol, path)
+        evaluation.save_record(path, scores, protocol, yardsticks)
+        return Evaluation(scores, protocol, path, yardsticks)
 
     def export(self, path: str | Path | None = None) -> Path:
         """Writes the EMA generator as a SavedModel; see `export_saved_model`.

@@ -1,5 +1,7 @@
 """Computes FID and other metrics of a run, and saves them with their protocol."""
 
+from typing import Any
+
 from absl import flags
 
 from sagan_tf.commands.run_flags import (
@@ -16,16 +18,19 @@ def define_flags(values: flags.FlagValues) -> None:
     define_run_flags(values)
     define.list(
         "metrics",
-        ["fid", "kid", "precision_recall"],
-        "Some of fid, kid, is, precision_recall, density_coverage and intra_fid.",
+        ["frechet", "kernel", "precision_recall"],
+        "Some of frechet, kernel, class_score, precision_recall, density_coverage and "
+        "intra_frechet. With the extractor inception, whose scores have these names, "
+        "also fid, kid, is and intra_fid.",
     )
     define.string(
         "extractor",
-        "classifier",
+        "auto",
         "Feature extractor: classifier, a small network trained once on the data set's "
-        "labels; inception, that of published scores, downloaded once; "
-        "inception:PATH_OR_URL, its SavedModel; or the path of a .keras file or "
-        "SavedModel.",
+        "labels, attributes or rotations; inception, that of published scores, "
+        "downloaded once; auto, inception where it is cached or can be reached, else "
+        "classifier; inception:PATH_OR_URL, its SavedModel; or the path of a .keras "
+        "file or SavedModel.",
     )
     define.integer("num_images", 10_000, "Number of generated images.", lower_bound=2)
     define.integer(
@@ -38,7 +43,8 @@ def define_flags(values: flags.FlagValues) -> None:
         "reference",
         None,
         "The real images: a split of the run's data, an .npz file or a folder. The "
-        "default is the training split.",
+        "default is the training split; without a test split its held-out tenth is "
+        "left out.",
     )
     define.string(
         "samples",
@@ -49,6 +55,13 @@ def define_flags(values: flags.FlagValues) -> None:
     define_seed_flag(values)
     define.float("truncation", 1.0, "Factor that latents are scaled by.")
     define.bool("ema", True, "Evaluate the EMA generator, not the raw one.")
+    define.bool(
+        "force",
+        False,
+        "Compute the scores even if the extractor cannot judge the data: if its "
+        "accuracy is near chance, or if noise does not score ten times worse than "
+        "held-out real images.",
+    )
 
 
 def run(values: flags.FlagValues) -> None:
@@ -63,10 +76,29 @@ def run(values: flags.FlagValues) -> None:
         seed=values.seed,
         truncation=values.truncation,
         ema=values.ema,
+        force=values.force,
     )
-    for name, score in result.scores.items():
-        print(f"{name:<12}{score:>12.5g}")
+    print(_table("samples" if values.samples else "generated", result))
     print()
     for setting, value in result.protocol.items():
         print(f"{setting:<28}{value}")
     print(f"\nSaved to {result.path}")
+
+
+def _table(evaluated: str, result: Any) -> str:
+    """Returns the scores beside those of held-out real images and of noise."""
+    held_out, noise = (result.yardsticks[name] for name in ("held_out", "noise"))
+    width = max(len("images"), *map(len, result.scores)) + 2
+    counts = (result.protocol["num_fake"], held_out.num_images, noise.num_images)
+    rows = [
+        ("", evaluated, "held-out real", "noise"),
+        ("images", *(f"{count:,}" for count in counts)),
+    ]
+    for name, score in result.scores.items():
+        yardsticks = (own.scores.get(name) for own in (held_out, noise))
+        texts = ("-" if own is None else f"{own:.5g}" for own in yardsticks)
+        rows.append((name, f"{score:.5g}", *texts))
+    return "\n".join(
+        f"{name:<{width}}" + "".join(f"{text:>15}" for text in texts)
+        for name, *texts in rows
+    )

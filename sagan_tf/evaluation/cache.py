@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from sagan_tf.config import Config
-from sagan_tf.data import open_source
+from sagan_tf.data.sources import Source
 
 
 def cache_dir() -> Path:
@@ -19,11 +19,16 @@ def cache_dir() -> Path:
     return Path(os.environ.get("SAGAN_TF_CACHE") or default)
 
 
-def describe_data(config: Config) -> dict[str, Any]:
-    """Returns everything that decides the images and labels of a config, for JSON."""
+def describe_data(config: Config, source: Source) -> dict[str, Any]:
+    """Returns everything that decides the images and labels of a config, for JSON.
+
+    Args:
+        config: `Config`.
+        source: Its `Source`.
+    """
     names = ("dataset", "image_size", "channels", "crop_size")
     described = {name: getattr(config, name) for name in names}
-    return {**described, "source": digest(open_source(config).fingerprint())}
+    return {**described, "source": digest(source.fingerprint())}
 
 
 def digest(value: Any) -> str:

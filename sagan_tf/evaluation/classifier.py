@@ -3,77 +3,151 @@
 import dataclasses
 import itertools
 import json
-import os
-from typing import Any
+from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
+from absl import logging
 from tqdm import tqdm
 
+from sagan_tf import files
 from sagan_tf.config import Config
-from sagan_tf.data.loading import load_attributes, load_images
+from sagan_tf.data import load_images, open_source
+from sagan_tf.data.loading import load_attributes
 from sagan_tf.data.preprocessing import scale
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation.cache import cache_dir, describe_data, digest
+from sagan_tf.evaluation.held_out import (
+    find_others,
+    load_held_out,
+    load_held_out_attributes,
+)
 
-FEATURES = 128
+_MIN_FEATURES, _MAX_FEATURES = 16, 128
+TASKS = ("classes", "attributes", "rotations")
 _MAX_IMAGES = 50_000
 _MAX_STEPS, _BATCH_SIZE = 1500, 128
-_HELD_OUT = 0.05  # fraction of the images
-_VALIDATION_INTERVAL, _PATIENCE = 100, 300  # steps
-_VERSION = 2  # of this file: a changed classifier gives other scores
+_VALIDATION, _MAX_VALIDATED = 0.1, 1000  # of the images that are not held out
+_VALIDATION_INTERVAL, _PATIENCE = 50, 300  # steps
+_VERSION = 3  # of this file: a changed classifier gives other scores
 
 
-def load_classifier(config: Config) -> tuple[keras.Model, float, bool]:
+class Classifier(NamedTuple):
+    """A trained classifier.
+
+    Attributes:
+        network: Keras model from images, float `[batch, size, size, channels]` in
+            `[-1, 1]`, to features, float32 `[batch, features]`, and logits.
+        task: What it was trained to predict: `"classes"`, `"attributes"`, several of
+            which an image can have, or `"rotations"`.
+        accuracy: Float, its accuracy on held-out images.
+        chance: Float, the accuracy there of always predicting what is most frequent.
+    """
+
+    network: keras.Model
+    task: str
+    accuracy: float
+    chance: float
+
+
+def load_classifier(config: Config) -> Classifier:
     """Loads the classifier of a config's data set, or trains it once.
 
     It learns the labels or, if the data set has attributes instead, as CelebA has,
-    the attributes, from at most 1,500 batches of 128 images of the training size. The
-    weights with the lowest loss on held-out images are cached: a network that has
+    the attributes. Without either, or with one class only, it learns by how much an
+    image was rotated: by 0, 90, 180 or 270 degrees
+    ([Gidaris et al., 2018](https://arxiv.org/abs/1803.07728)).
+
+    It is trained on at most 1,500 batches of 128 images of the training size. The
+    weights with the lowest loss on validation images are cached: a network that has
     memorized its training images computes other features for them than for any other
-    image.
+    image. Held-out images are used neither for training nor for validation.
 
     Args:
         config: `Config`.
 
-    Returns:
-        - A Keras model from images, float `[batch, size, size, channels]` in
-          `[-1, 1]`, to features, float32 `[batch, 128]`, and logits.
-        - Its held-out accuracy, a float in `[0, 1]`.
-        - Boolean, whether each image has one class, so that its logits are of classes.
-
     Raises:
-        UserError: if the data set is missing or has no labels.
+        UserError: if the data set is missing or has fewer than 4 images.
     """
     # The images are chosen independently of the run's seed.
     config = dataclasses.replace(config, seed=0)
-    key = digest([_VERSION, describe_data(config)])
+    key = digest([_VERSION, describe_data(config, open_source(config))])
     folder = cache_dir() / "classifiers"
     path = folder / f"{config.dataset.replace('/', '_')}-{key}.keras"
+    return _read(path) or _train_once(config, path)
+
+
+def _read(path: Path) -> Classifier | None:
+    """Returns a cached classifier, or None if there is none or it is damaged."""
     card_path = path.with_suffix(".json")
-    if not path.exists():
-        print(f"Training the classifier of {config.dataset}, once (about a minute)")
-        network, card = _train(config)
-        folder.mkdir(parents=True, exist_ok=True)
-        # The card first: a cached network always has its card.
-        card_path.write_text(json.dumps(card))
-        partial = folder / f"{os.getpid()}-{path.name}"
-        network.save(partial)
-        os.replace(partial, path)
-    card = json.loads(card_path.read_text())
-    network = keras.saving.load_model(path, compile=False)
-    return network, card["accuracy"], card["classes"]
+    if not path.exists() or not card_path.exists():
+        return None
+    try:
+        card = files.read_json(card_path)
+        classifier = Classifier(keras.saving.load_model(path, compile=False), **card)
+        _check_card(classifier)
+    # A damaged network fails in Keras, zipfile or h5py, each in its own ways.
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        logging.warning("%s is damaged and computed anew (%.200s)", path, reason)
+        return None
+    return classifier
 
 
-def _train(config: Config) -> tuple[keras.Model, dict[str, Any]]:
-    images, labels = _load_labeled(config)
-    multi_label = labels.ndim == 2
+def _check_card(classifier: Classifier) -> None:
+    numbers = (classifier.accuracy, classifier.chance)
+    valid = all(type(number) is float and 0 <= number <= 1 for number in numbers)
+    if classifier.task not in TASKS or not valid:
+        raise ValueError(f"its card has {classifier.task!r} and {numbers}")
+
+
+def _train_once(config: Config, path: Path) -> Classifier:
+    print(f"Training the classifier of {config.dataset}, once (about a minute)")
+    classifier = _train(config)
+    card = classifier._asdict()
+    del card["network"]
+    # The card first: a cached network always has its card.
+    files.write_text(path.with_suffix(".json"), json.dumps(card) + "\n")
+    with files.replacing(path) as partial:
+        classifier.network.save(partial)
+    return classifier
+
+
+class _Examples(NamedTuple):
+    """What a classifier learns from.
+
+    Attributes:
+        images: uint8 `[N, size, size, channels]`.
+        targets: int `[N]`, or `[N, attributes]` of 0 and 1.
+    """
+
+    images: np.ndarray
+    targets: np.ndarray
+
+    def take(self, indices: np.ndarray) -> "_Examples":
+        return _Examples(self.images[indices], self.targets[indices])
+
+    def rotate(self) -> "_Examples":
+        """Returns each image in the four rotations, which are its targets then."""
+        rotated = [np.rot90(self.images, turns, axes=(1, 2)) for turns in range(4)]
+        targets = np.repeat(np.arange(4), len(self.images))
+        return _Examples(np.concatenate(rotated), targets)
+
+
+def _train(config: Config) -> Classifier:
+    task, rest, held_out = _load_examples(config)
     random = np.random.default_rng(0)
-    order = random.permutation(len(images))
-    held_out, rest = np.split(order, [max(1, int(_HELD_OUT * len(order)))])
-    network = _build(config, labels.shape[1] if multi_label else int(labels.max()) + 1)
+    order = random.permutation(len(rest.images))
+    count = int(np.clip(_VALIDATION * len(order), 1, _MAX_VALIDATED))
+    validation, training = np.split(order, [count])
+    features = count_features(len(held_out.images))
+    validated = rest.take(validation)
+    if task == "rotations":
+        validated, held_out = validated.rotate(), held_out.rotate()
+    network = _build(config, features, _count_outputs(task, rest.targets))
     learner = keras.Model(network.inputs, network.outputs[1])
-    if multi_label:
+    if task == "attributes":
         loss = keras.losses.BinaryCrossentropy(from_logits=True)
     else:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -87,16 +161,14 @@ def _train(config: Config) -> tuple[keras.Model, dict[str, Any]]:
         leave=False,
         disable=None,  # without a terminal
     ):
-        chosen = random.choice(rest, _BATCH_SIZE)
-        learner.train_on_batch(scale(images[chosen]), labels[chosen])
+        batch = _draw_batch(task, rest, training, random)
+        learner.train_on_batch(scale(batch.images), batch.targets)
         if step % _VALIDATION_INTERVAL and step < _MAX_STEPS:
             continue
-        validation_loss, held_out_accuracy = _validate(
-            learner, images[held_out], labels[held_out]
-        )
+        validation_loss, _ = _validate(learner, validated)
         if validation_loss < lowest_loss:
             lowest_loss, best_step = validation_loss, step
-            weights, accuracy = network.get_weights(), held_out_accuracy
+            weights = network.get_weights()
         elif step - best_step >= _PATIENCE:
             break
     if not best_step:
@@ -104,40 +176,104 @@ def _train(config: Config) -> tuple[keras.Model, dict[str, Any]]:
             f"The classifier of {config.dataset} could not be trained: its loss is NaN"
         )
     network.set_weights(weights)
-    return network, {"accuracy": accuracy, "classes": not multi_label}
+    _, accuracy = _validate(learner, held_out)
+    return Classifier(network, task, accuracy, _chance(held_out.targets))
 
 
-def _load_labeled(config: Config) -> tuple[np.ndarray, np.ndarray]:
-    """Returns images with labels, int `[N]`, or attributes, int `[N, attributes]`."""
+def _load_examples(config: Config) -> tuple[str, _Examples, _Examples]:
+    """Returns the task, the examples to learn from, and the held-out ones."""
     images, labels = load_images(config, _MAX_IMAGES)
-    targets: np.ndarray | None = labels
-    if (labels < 0).any():
-        targets = load_attributes(config, _MAX_IMAGES)
-    if targets is None or len(targets) != len(images):
+    held_out = load_held_out(config)
+    rest = find_others(images, held_out.images)
+    if not len(rest) or not len(held_out.images):
         raise UserError(
-            f"{config.dataset} has no labels to train a classifier on. Use another "
+            f"{config.dataset} has too few different images to train a classifier on: "
+            f"{len(rest)} that are not held out. Use more images, or another "
             "extractor: inception, or the path of a Keras model or SavedModel"
         )
-    if targets.ndim == 1 and len(np.unique(targets)) < 2:
-        raise UserError(
-            f"{config.dataset} has only one class, so there is nothing to classify. "
-            "Use another extractor: inception, or the path of a Keras model"
-        )
-    return images, targets
+    if (labels >= 0).all() and len(np.unique(labels[rest])) > 1:
+        tested = _Examples(held_out.images, held_out.labels)
+        return "classes", _Examples(images[rest], labels[rest]), tested
+    attributes = load_attributes(config, _MAX_IMAGES)
+    own_attributes = load_held_out_attributes(config)
+    # An unreadable image would shift all attributes after its own.
+    if (
+        attributes is not None
+        and own_attributes is not None
+        and len(attributes) == len(images)
+        and len(own_attributes) == len(held_out.images)
+    ):
+        tested = _Examples(held_out.images, own_attributes)
+        return "attributes", _Examples(images[rest], attributes[rest]), tested
+    tested = _Examples(held_out.images, held_out.labels)
+    return "rotations", _Examples(images[rest], labels[rest]), tested
 
 
-def _validate(
-    learner: keras.Model, images: np.ndarray, labels: np.ndarray
-) -> tuple[float, float]:
+def count_features(held_out: int) -> int:
+    """Returns the number of features for a number of held-out images.
+
+    The largest power of two up to half of them, from 16 to 128: with fewer images than
+    features, the Fréchet distance of held-out images would show their small number
+    more than how real they are.
+    """
+    wanted = 2 ** int(np.log2(max(held_out / 2, 1)))
+    return int(np.clip(wanted, _MIN_FEATURES, _MAX_FEATURES))
+
+
+def _count_outputs(task: str, targets: np.ndarray) -> int:
+    if task == "rotations":
+        return 4
+    return targets.shape[1] if task == "attributes" else int(targets.max()) + 1
+
+
+def _draw_batch(
+    task: str, examples: _Examples, indices: np.ndarray, random: np.random.Generator
+) -> _Examples:
+    """Draws examples at random, each shifted by up to an eighth of its size."""
+    if task != "rotations":
+        images, targets = examples.take(random.choice(indices, _BATCH_SIZE))
+        return _Examples(_shift(images, random), targets)
+    images, targets = examples.take(random.choice(indices, _BATCH_SIZE // 4))
+    # A flipped photo is upright as well: twice as many different images.
+    flips = random.random((len(images), 1, 1, 1)) < 0.5
+    images = np.where(flips, images[:, :, ::-1], images)
+    return _Examples(_shift(images, random), targets).rotate()
+
+
+def _shift(images: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    size = images.shape[1]
+    border = size // 8
+    padded = np.pad(
+        images, [(0, 0), (border, border), (border, border), (0, 0)], "edge"
+    )
+    starts = random.integers(2 * border + 1, size=(len(images), 2))
+    return np.stack(
+        [
+            image[top : top + size, left : left + size]
+            for image, (top, left) in zip(padded, starts, strict=True)
+        ]
+    )
+
+
+def _validate(learner: keras.Model, examples: _Examples) -> tuple[float, float]:
     """Returns loss and accuracy."""
+    images, targets = examples
     batches = np.array_split(images, -(-len(images) // _BATCH_SIZE))
     logits = np.concatenate([learner(scale(batch)) for batch in batches])
-    predicted = logits > 0 if labels.ndim == 2 else logits.argmax(axis=1)
-    loss = float(learner.loss(labels, logits))
-    return loss, float((predicted == labels).mean())
+    predicted = logits > 0 if targets.ndim == 2 else logits.argmax(axis=1)
+    loss = float(learner.loss(targets, logits))
+    return loss, float((predicted == targets).mean())
 
 
-def _build(config: Config, outputs: int) -> keras.Model:
+def _chance(targets: np.ndarray) -> float:
+    """Returns the accuracy of always predicting the most frequent target."""
+    if targets.ndim == 2:
+        frequencies = targets.mean(axis=0)
+        return float(np.maximum(frequencies, 1 - frequencies).mean())
+    return float(np.bincount(targets).max() / len(targets))
+
+
+def _build(config: Config, features: int, outputs: int) -> keras.Model:
     """Strided convolutions down to 4x4, a dense layer of features, one of logits."""
     layers, seeds = keras.layers, itertools.count()
 
@@ -149,12 +285,14 @@ def _build(config: Config, outputs: int) -> keras.Model:
     x = images = keras.Input((size, size, config.channels))
     while size > 4:
         x = layers.Conv2D(filters, 3, 2, "same", kernel_initializer=initializer())(x)
-        x = layers.BatchNormalization()(x)
+        # With the default of 0.99 the first validations would use statistics of
+        # untrained weights.
+        x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.ReLU()(x)
         size, filters = size // 2, min(2 * filters, 128)
     x = layers.Dropout(0.3, seed=next(seeds))(layers.Flatten()(x))
     x = layers.Dense(
-        FEATURES, "relu", kernel_initializer=initializer(), name="features"
+        features, "relu", kernel_initializer=initializer(), name="features"
     )(x)
     dropped = layers.Dropout(0.3, seed=next(seeds))(x)
     logits = layers.Dense(outputs, kernel_initializer=initializer(), name="logits")(

@@ -1,102 +1,248 @@
-"""Scores of one image set against another, with their protocol."""
+"""Scores of image sets against a reference, with their protocol."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from absl import logging
+from filelock import FileLock
 from tqdm import tqdm
 
+from sagan_tf import files
 from sagan_tf.errors import UserError
+from sagan_tf.evaluation.checks import Outline, possible_metrics
 from sagan_tf.evaluation.extractors import Extractor
-from sagan_tf.evaluation.features import FeatureComputer
+from sagan_tf.evaluation.features import FeatureComputer, FeatureSet
 from sagan_tf.evaluation.image_sets import ImageSet
-from sagan_tf.evaluation.metrics import METRICS, check_metrics
+from sagan_tf.evaluation.metrics import (
+    METRICS,
+    Scores,
+    check_metrics,
+    check_published,
+    score_name,
+)
+
+_SECONDS_FOR_LOCK = 60
+
+
+class Evaluator:
+    """Computes metrics of image sets against one reference.
+
+    Args:
+        extractor: `Extractor`.
+        real: `ImageSet`, the reference. Its features are cached.
+        metrics: Names out of `METRICS`.
+        seed: Integer, the random seed of the subsets and splits of metrics.
+        show_progress: Boolean, whether to show progress bars.
+
+    Attributes:
+        extractor: `Extractor`.
+        metrics: Names out of `METRICS`.
+        real: `FeatureSet` of the reference.
+        seed: Integer.
+
+    Raises:
+        UserError: if there is no such metric, or not with this extractor.
+    """
+
+    def __init__(
+        self,
+        extractor: Extractor,
+        real: ImageSet,
+        metrics: Sequence[str] = ("frechet",),
+        seed: int = 0,
+        show_progress: bool = True,
+    ):
+        self.extractor = extractor
+        self.metrics = check_metrics(metrics)
+        check_published(metrics, extractor.short_name)
+        self.seed = seed
+        self._show_progress = show_progress
+        keeps_features = any(METRICS[name].needs.features for name in self.metrics)
+        self._computer = FeatureComputer(extractor, keeps_features, show_progress)
+        self._real_name = real.name
+        self.real = self._computer.compute_once(real)
+        self._warned_of_bias: set[int] = set()
+
+    def score(self, fake: ImageSet) -> tuple[dict[str, float], dict[str, Any]]:
+        """Computes the metrics of an image set.
+
+        A metric that cannot be computed is left out with a warning.
+
+        Args:
+            fake: `ImageSet`.
+
+        Returns:
+            A dict of scores, and the protocol, a dict of everything they depend on.
+
+        Raises:
+            UserError: if no metric can be computed, or if both sets are the same.
+        """
+        features, computed = self.compute(fake, self.metrics)
+        scores: dict[str, float] = {}
+        protocol = self._describe(fake.name, features)
+        for own_scores, settings in computed.values():
+            scores |= own_scores
+            protocol |= settings
+        return scores, protocol
+
+    def compute(
+        self, fake: ImageSet, metrics: Sequence[str]
+    ) -> tuple[FeatureSet, dict[str, Scores]]:
+        """Computes metrics of an image set, each on its own; see `score`.
+
+        Args:
+            fake: `ImageSet`.
+            metrics: Some of the evaluator's metrics, or `frechet`.
+
+        Returns:
+            The features of the set, and a dict from metrics to their scores, under
+            the names that the extractor gives them, and settings.
+        """
+        loaded = fake.load()
+        # Before the minutes that computing features takes.
+        possible = possible_metrics(
+            metrics,
+            Outline(
+                self._real_name, self.real.gaussian.count, lambda _: self.real.labels
+            ),
+            Outline(fake.name, loaded.num_images, lambda _: loaded.labels),
+            self.extractor.has_probabilities,
+        )
+        features = self._computer.compute(fake.name, loaded)
+        if features.digest == self.real.digest:
+            raise UserError(
+                f"{fake.name} and {self._real_name} are the same images: every score "
+                "would be perfect"
+            )
+        self._warn_of_bias(possible, fake.name, features)
+        computed = {}
+        for name in tqdm(
+            possible,
+            desc="Metrics",
+            unit="",
+            leave=False,
+            disable=None if self._show_progress else True,
+        ):
+            try:
+                computed[name] = self._compute_one(name, features)
+            # Features that are NaN, or eigenvalues that do not converge.
+            except (ValueError, np.linalg.LinAlgError) as error:
+                logging.warning("Not computed: %s of %s (%s)", name, fake.name, error)
+        if not computed:
+            raise UserError(f"No metric of {fake.name} could be computed")
+        return features, computed
+
+    def _compute_one(self, name: str, fake: FeatureSet) -> Scores:
+        computed, settings = METRICS[name].compute(self.real, fake, self.seed)
+        scores = {}
+        for own_name, score in computed.items():
+            if not np.isfinite(score):
+                raise ValueError(f"{own_name} is {score}")
+            scores[score_name(own_name, self.extractor.short_name)] = score
+        return scores, settings
+
+    def _describe(self, fake_name: str, fake: FeatureSet) -> dict[str, Any]:
+        return {
+            "extractor": self.extractor.name,
+            "extractor_sha256": self.extractor.digest,
+            "resizer": self.extractor.resizer,
+            "fake": fake_name,
+            "fake_sha256": fake.digest[:16],
+            "num_fake": fake.gaussian.count,
+            "real": self._real_name,
+            "real_sha256": self.real.digest[:16],
+            "num_real": self.real.gaussian.count,
+        }
+
+    def _warn_of_bias(
+        self, metrics: Sequence[str], fake_name: str, fake: FeatureSet
+    ) -> None:
+        """Warns, once for each number of images, of fewer images than features."""
+        size = len(fake.gaussian.mean)
+        for name, own in ((self._real_name, self.real), (fake_name, fake)):
+            counts = {"frechet": own.gaussian.count}
+            if "intra_frechet" in metrics:
+                counts["intra_frechet"] = np.bincount(own.labels)[own.labels].min()
+            for metric, count in counts.items():
+                if metric not in metrics or count > size:
+                    continue
+                if count in self._warned_of_bias:
+                    continue
+                self._warned_of_bias.add(count)
+                logging.warning(
+                    "%s is biased upwards: %s has %d images%s for the %d features of "
+                    "the extractor. %d or more would do",
+                    *(score_name(metric, self.extractor.short_name), name, count),
+                    *(" of a class" * (metric != "frechet"), size, size + 1),
+                )
 
 
 def evaluate(
     extractor: Extractor,
     real: ImageSet,
     fake: ImageSet,
-    metrics: Sequence[str] = ("fid",),
+    metrics: Sequence[str] = ("frechet",),
     seed: int = 0,
     show_progress: bool = True,
 ) -> tuple[dict[str, float], dict[str, Any]]:
-    """Computes metrics of one image set against another.
+    """Computes metrics of one image set against another; see `Evaluator.score`.
 
     Args:
         extractor: `Extractor`.
         real: `ImageSet`, the reference. Its features are cached.
         fake: `ImageSet`.
         metrics: Names out of `METRICS`.
-        seed: Integer, the random seed of KID's subsets and of IS's splits.
+        seed: Integer, the random seed of the subsets and splits of metrics.
         show_progress: Boolean, whether to show a progress bar.
-
-    Returns:
-        A dict of scores, and the protocol, a dict of everything they depend on.
-
-    Raises:
-        UserError: if there is no such metric, if it needs more images, labels or class
-            probabilities than there are, or if both sets are the same.
     """
-    check_metrics(metrics)
-    needs = {name: METRICS[name].needs for name in metrics}
-    for name in metrics:
-        if needs[name].probabilities and not extractor.has_probabilities:
-            raise UserError(
-                f"{name} needs an extractor with class probabilities. "
-                f"Received: {extractor.name}"
-            )
-    computer = FeatureComputer(extractor, needs, show_progress)
-    # Most mistakes show here, before the minutes that computing features takes.
-    loaded = computer.load(fake)
-    real_features = computer.compute_once(real)
-    fake_features = computer.compute(fake.name, loaded)
-    if fake_features.digest == real_features.digest:
-        raise UserError(
-            f"{fake.name} and {real.name} are the same images: every score would be "
-            "perfect"
-        )
-    protocol = {
-        "extractor": extractor.name,
-        "extractor_sha256": extractor.digest,
-        "resizer": extractor.resizer,
-        "fake": fake.name,
-        "fake_sha256": fake_features.digest[:16],
-        "num_fake": fake_features.gaussian.count,
-        "real": real.name,
-        "real_sha256": real_features.digest[:16],
-        "num_real": real_features.gaussian.count,
-    }
-    scores: dict[str, float] = {}
-    for name in tqdm(
-        metrics,
-        desc="Metrics",
-        unit="",
-        leave=False,
-        disable=None if show_progress else True,
-    ):
-        computed, settings = METRICS[name].compute(real_features, fake_features, seed)
-        scores |= computed
-        protocol |= settings
-    return scores, protocol
+    return Evaluator(extractor, real, metrics, seed, show_progress).score(fake)
 
 
-def save_scores(path: Path, scores: dict[str, float], protocol: dict[str, Any]) -> None:
-    """Adds scores to a JSON file, a list of records of `scores` and `protocol`.
+def save_record(
+    path: Path,
+    scores: dict[str, float],
+    protocol: dict[str, Any],
+    yardsticks: dict[str, Any] | None = None,
+) -> None:
+    """Adds a record to a JSON file, a list of them.
 
-    A record with the same protocol is replaced.
+    A record with the same protocol is replaced. A damaged file is set aside.
 
     Args:
         path: File to write; its folder is created.
         scores: Dict of floats.
         protocol: Dict, as returned by `evaluate`.
+        yardsticks: Dict, as returned by `measure_yardsticks`, or None.
     """
-    records = json.loads(path.read_text()) if path.exists() else []
-    records = [record for record in records if record["protocol"] != protocol]
-    records.append({"scores": scores, "protocol": protocol})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(records, indent=2) + "\n")
-    os.replace(partial, path)
+    record: dict[str, Any] = {"scores": scores, "protocol": protocol}
+    if yardsticks is not None:
+        record["yardsticks"] = {k: v._asdict() for k, v in yardsticks.items()}
+    with files.write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_name(f".{path.name}.lock")
+        # Of two evaluations at a time, each keeps the other's record.
+        with FileLock(lock, timeout=_SECONDS_FOR_LOCK):
+            records = [r for r in _read_records(path) if r["protocol"] != protocol]
+            files.write_text(path, json.dumps([*records, record], indent=2) + "\n")
+
+
+def _read_records(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    try:
+        records = files.read_json(path)
+        if not isinstance(records, list) or not all(map(_is_record, records)):
+            raise UserError(f"{path} is damaged: it is no list of records")
+    except UserError as error:
+        files.set_aside(path, error)
+        return []
+    return records
+
+
+def _is_record(record: Any) -> bool:
+    return isinstance(record, dict) and all(
+        isinstance(record.get(name), dict) for name in ("scores", "protocol")
+    )

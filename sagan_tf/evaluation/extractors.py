@@ -1,6 +1,10 @@
 """Feature extractors: the networks whose features metrics compare."""
 
+import queue
+import re
 import shutil
+import threading
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +13,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf.config import Config
+from sagan_tf import files
+from sagan_tf.config import EXTRACTORS, Config
+from sagan_tf.data import open_source
 from sagan_tf.data.preprocessing import scale
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation.cache import cache_dir, digest, digest_files, digest_weights
@@ -17,8 +23,9 @@ from sagan_tf.evaluation.classifier import load_classifier
 from sagan_tf.types import Tensor
 
 # The network of published scores, as TF-GAN distributes it.
-INCEPTION = "https://tfhub.dev/tensorflow/tfgan/eval/inception/1"
+INCEPTION_ADDRESS = "https://tfhub.dev/tensorflow/tfgan/eval/inception/1"
 _INCEPTION_SIZE = 299
+_SECONDS_TO_REACH = 10.0
 _BATCH_SIZE = 100
 
 
@@ -27,19 +34,25 @@ class Extractor(NamedTuple):
 
     Attributes:
         name: What it is.
+        short_name: What its scores are named after, such as `"classifier"`.
         digest: Short SHA-256 of its files.
         resizer: How images are resized for it.
         network: Function of float images `[batch, size, size, channels]` in `[-1, 1]`
             that returns features `[batch, features]` and logits `[batch, classes]`, or
             None instead of logits.
         has_probabilities: Boolean, whether there are logits.
+        accuracy: Float, its accuracy on held-out images, or None if it is not known.
+        chance: Float, the accuracy of always predicting what is most frequent, or None.
     """
 
     name: str
+    short_name: str
     digest: str
     resizer: str
     network: Callable
     has_probabilities: bool = False
+    accuracy: float | None = None
+    chance: float | None = None
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Returns features and class probabilities of images.
@@ -68,36 +81,95 @@ class Extractor(NamedTuple):
         return features, np.concatenate(probabilities)[:count]
 
 
+def choose_extractor(name: str) -> str:
+    """Returns the extractor that `auto` stands for, and says which; others unchanged.
+
+    It is Inception where it is cached or its address answers within ten seconds, and
+    the classifier elsewhere.
+    """
+    if name != "auto":
+        return name
+    if _checksum_path(INCEPTION_ADDRESS).exists():
+        print("Extractor: inception, which is cached")
+        return "inception"
+    if is_reachable(_archive(INCEPTION_ADDRESS), _SECONDS_TO_REACH):
+        print(f"Extractor: inception, downloaded once from {INCEPTION_ADDRESS}")
+        return "inception"
+    print(
+        "Extractor: classifier, because Inception is not cached and "
+        f"{INCEPTION_ADDRESS} cannot be reached"
+    )
+    return "classifier"
+
+
+def is_reachable(address: str, seconds: float) -> bool:
+    """Returns whether an address answers within so many seconds."""
+    answers: queue.Queue[bool] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(address, timeout=seconds):
+                answers.put(True)
+        except (OSError, ValueError):
+            answers.put(False)
+
+    # No timeout ends a name server that does not answer: it is left behind.
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        return answers.get(timeout=seconds)
+    except queue.Empty:
+        return False
+
+
+def is_inception(name: str) -> bool:
+    """Returns whether the name of an extractor, or its short name, means Inception."""
+    return name.partition(":")[0] == "inception"
+
+
+def has_class_probabilities(name: str, config: Config) -> bool:
+    """Returns whether an extractor will have class probabilities, before it is loaded.
+
+    Args:
+        name: As in `load_extractor`, but not `"auto"`.
+        config: The run's `Config`.
+    """
+    if name == "classifier":
+        return len(open_source(config).class_names()) > 1
+    return is_inception(name)
+
+
 def load_extractor(name: str, config: Config) -> Extractor:
     """Loads an extractor.
 
     Args:
-        name: `"classifier"`, a small network trained once on the data set's labels;
-            `"inception"`, that of published scores, downloaded once;
-            `"inception:PATH_OR_URL"`, its SavedModel; or the path of a `.keras` file
-            or SavedModel that returns features.
+        name: `"classifier"`, a small network trained once on the data set's labels,
+            attributes or rotations; `"inception"`, that of published scores, downloaded
+            once; `"auto"`, see `choose_extractor`; `"inception:PATH_OR_URL"`, its
+            SavedModel; or the path of a `.keras` file or SavedModel that returns
+            features.
         config: The run's `Config`.
 
     Raises:
         UserError: if it is missing, cannot be downloaded, or does not take the run's
             images.
     """
+    name = choose_extractor(name)
     if name == "classifier":
         return _load_classifier(config)
-    kind, _, location = name.partition(":")
-    if kind == "inception":
-        return _load_inception(location or INCEPTION)
+    if is_inception(name):
+        return _load_inception(name.partition(":")[2] or INCEPTION_ADDRESS)
     path = Path(name)
     if not path.exists():
         raise UserError(
-            f"There is no extractor {name!r}. Give classifier, inception, "
+            f"There is no extractor {name!r}. Give {', '.join(EXTRACTORS)}, "
             "inception:PATH_OR_URL, or the path of a .keras file or SavedModel"
         )
     return _load_path(path, config)
 
 
 def _load_classifier(config: Config) -> Extractor:
-    network, accuracy, has_probabilities = load_classifier(config)
+    network, task, accuracy, chance = load_classifier(config)
+    has_probabilities = task == "classes"
 
     def extract(images: Tensor) -> tuple[Tensor, Tensor | None]:
         features, logits = network(images, training=False)
@@ -105,11 +177,14 @@ def _load_classifier(config: Config) -> Extractor:
 
     return Extractor(
         f"classifier of {config.dataset} {config.split} at {config.image_size} px, "
-        f"held-out accuracy {accuracy:.1%}",
+        f"trained on {task}, held-out accuracy {accuracy:.1%}, chance {chance:.1%}",
+        "rotations" if task == "rotations" else "classifier",
         digest_weights(network),
         "none",
         tf.function(extract),
         has_probabilities,
+        accuracy,
+        chance,
     )
 
 
@@ -129,6 +204,7 @@ def _load_inception(location: str) -> Extractor:
 
     return Extractor(
         "inception",
+        "inception",
         digest_files(folder),
         f"bilinear to {_INCEPTION_SIZE} px (tf.image.resize, not antialiased)",
         tf.function(extract),
@@ -136,18 +212,28 @@ def _load_inception(location: str) -> Extractor:
     )
 
 
+def _archive(address: str) -> str:
+    return f"{address}?tf-hub-format=compressed"
+
+
+def _checksum_path(address: str) -> Path:
+    """Returns the file that is written once a download is complete."""
+    return cache_dir() / "inception" / f"{digest(address)}.sha256"
+
+
 def _download(address: str) -> Path:
     """Downloads a SavedModel of TensorFlow Hub once; returns its folder."""
-    folder = cache_dir() / "inception" / digest(address)
-    checksum = folder.with_suffix(".sha256")
+    checksum = _checksum_path(address)
+    folder = checksum.with_suffix("")
     if not checksum.exists():
         # An interrupted download may have left files.
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        with files.write_errors(folder):
+            folder.mkdir(parents=True)
         try:
             keras.utils.get_file(
                 fname="inception.tar.gz",
-                origin=f"{address}?tf-hub-format=compressed",
+                origin=_archive(address),
                 cache_dir=folder,
                 cache_subdir="",
                 extract=True,
@@ -160,8 +246,8 @@ def _download(address: str) -> Path:
                 f"{address} ({str(error).strip():.150}). Without a network use "
                 "another extractor: classifier, or inception:DIR, a SavedModel"
             ) from None
-        checksum.write_text(digest_files(folder))
-    if digest_files(folder) != checksum.read_text():
+        files.write_text(checksum, digest_files(folder))
+    if digest_files(folder) != files.read_text(checksum):
         raise UserError(
             f"{folder} has changed since it was downloaded: its checksum differs. "
             f"Delete {checksum} to download it again"
@@ -198,13 +284,22 @@ def _load_path(path: Path, config: Config) -> Extractor:
             outputs = tf.reduce_mean(outputs, [1, 2])
         return tf.reshape(outputs, [_BATCH_SIZE, -1]), None
 
-    extractor = Extractor(path.name, digest_files(path), "none", tf.function(extract))
+    extractor = Extractor(
+        path.name, _short_name(path), digest_files(path), "none", tf.function(extract)
+    )
     size, channels = config.image_size, config.channels
     try:
         extractor(np.zeros((1, size, size, channels), np.uint8))
     except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
         raise _wrong_images(path, config, str(error).strip().splitlines()[0]) from None
     return extractor
+
+
+def _short_name(path: Path) -> str:
+    """Returns the stem of a model's file, for the names of its scores."""
+    stem = re.sub(r"\W+", "_", path.resolve().stem)
+    # Whatever a file is called, its scores are not those of the extractor of that name.
+    return f"file_{stem}" if stem in {*EXTRACTORS, "rotations"} else stem
 
 
 def _check_input_shape(path: Path, shape: tuple[Any, ...], config: Config) -> None:

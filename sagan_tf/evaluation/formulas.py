@@ -8,6 +8,8 @@ from sklearn.metrics import pairwise_distances_chunked
 
 from sagan_tf.evaluation.gaussian import Gaussian
 
+_CHUNK_MIB = 64  # of distances at a time
+
 
 def frechet_distance(real: Gaussian, fake: Gaussian) -> float:
     """Fréchet distance between two sets of features, taken as normal distributions.
@@ -180,9 +182,17 @@ def _ball_radii(features: np.ndarray, neighbors: int) -> np.ndarray:
     return _distances(
         features,
         features,
-        # A copy: a view would keep the whole chunk in memory.
-        lambda chunk: np.partition(chunk, neighbors, axis=1)[:, neighbors].copy(),
+        _at_rank(neighbors),
     )
+
+
+def _at_rank(rank: int) -> Callable:
+    def reduce(chunk: np.ndarray) -> np.ndarray:
+        chunk.partition(rank, axis=1)  # in place: a copy would double the memory
+        # A copy: a view would keep the whole chunk in memory.
+        return chunk[:, rank].copy()
+
+    return reduce
 
 
 def _distances(x: np.ndarray, y: np.ndarray, reduce: Callable) -> np.ndarray:
@@ -192,6 +202,10 @@ def _distances(x: np.ndarray, y: np.ndarray, reduce: Callable) -> np.ndarray:
     way, a point on the edge of a ball could fall into it.
     """
     chunks = pairwise_distances_chunked(
-        x, y, reduce_func=lambda chunk, _: reduce(chunk), squared=True
+        x,
+        y,
+        reduce_func=lambda chunk, _: reduce(chunk),
+        squared=True,
+        working_memory=_CHUNK_MIB,
     )
     return np.concatenate(list(chunks))

@@ -11,14 +11,41 @@ import numpy as np
 
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation import formulas
-from sagan_tf.evaluation.features import FeatureSet, Needs
-from sagan_tf.evaluation.gaussian import RunningGaussian
+from sagan_tf.evaluation.extractors import is_inception
+from sagan_tf.evaluation.features import FeatureSet
+from sagan_tf.evaluation.gaussian import Gaussian, RunningGaussian
+
+# With the extractor inception.
+PUBLISHED_NAMES = {
+    "frechet": "fid",
+    "kernel": "kid",
+    "class_score": "is",
+    "intra_frechet": "intra_fid",
+}
 
 _PRECISION_NEIGHBORS, _DENSITY_NEIGHBORS = 3, 5
-_KID_SUBSETS, _KID_SUBSET_SIZE = 100, 1000
-_IS_SPLITS = 10
+_KERNEL_SUBSETS, _KERNEL_SUBSET_SIZE = 100, 1000
+_CLASS_SCORE_SPLITS = 10
+LEAST_OF_A_CLASS = 2  # a covariance needs two
 
 Scores = tuple[dict[str, float], dict[str, Any]]
+
+
+class Needs(NamedTuple):
+    """What a metric needs of an image set.
+
+    Attributes:
+        features: Boolean, the features of each image. Otherwise their `Gaussian` is
+            enough.
+        probabilities: Boolean, class probabilities of generated images.
+        labels: Boolean, labels, and two images of each class.
+        least_images: Integer.
+    """
+
+    features: bool = False
+    probabilities: bool = False
+    labels: bool = False
+    least_images: int = 2
 
 
 class Metric(NamedTuple):
@@ -36,37 +63,82 @@ class Metric(NamedTuple):
     lower_is_better: bool = False
 
 
-def check_metrics(names: Sequence[str]) -> None:
-    """Raises `UserError` if a name is not one of `METRICS`, or there is none."""
+def check_metrics(names: Sequence[str]) -> tuple[str, ...]:
+    """Returns names in `METRICS` for names that may be published ones, such as `fid`.
+
+    Args:
+        names: Names out of `METRICS` or values of `PUBLISHED_NAMES`.
+
+    Raises:
+        UserError: if there is no name, or one that is not known.
+    """
     if isinstance(names, str):
         raise UserError(f"Metrics are a list, such as [{names!r}]")
-    unknown = [repr(name) for name in names if name not in METRICS]
+    generic = {published: name for name, published in PUBLISHED_NAMES.items()}
+    unknown = [repr(name) for name in names if name not in {*METRICS, *generic}]
     if unknown or not names:
         raise UserError(
             f"There is no metric {', '.join(unknown) or 'given'}. Metrics: "
             f"{', '.join(METRICS)}"
         )
+    return tuple(dict.fromkeys(generic.get(name, name) for name in names))
 
 
-def _fid(real: FeatureSet, fake: FeatureSet, seed: int) -> Scores:
-    return {"fid": formulas.frechet_distance(real.gaussian, fake.gaussian)}, {}
+def check_published(names: Sequence[str], extractor: str) -> None:
+    """Raises `UserError` for names of published scores without Inception.
+
+    Args:
+        names: Names of metrics.
+        extractor: Name of the extractor, for which see `load_extractor`.
+    """
+    published = [name for name in names if name in PUBLISHED_NAMES.values()]
+    if published and not is_inception(extractor):
+        raise UserError(
+            f"{', '.join(published)}: scores have these names with the extractor "
+            f"inception only. Received: --extractor={extractor}. Give "
+            f"--metrics={','.join(check_metrics(names))} or --extractor=inception"
+        )
 
 
-def _kid(real: FeatureSet, fake: FeatureSet, seed: int) -> Scores:
-    size = min(_KID_SUBSET_SIZE, real.gaussian.count, fake.gaussian.count)
+def score_name(name: str, extractor: str) -> str:
+    """Returns what a score is called: `frechet` is `fid`, or `frechet_classifier`.
+
+    Args:
+        name: Its name in the results of `Metric.compute`.
+        extractor: The `short_name` of the extractor.
+    """
+    metric = name.removesuffix("_std")
+    if metric not in PUBLISHED_NAMES:
+        return name
+    suffix = name.removeprefix(metric)
+    if extractor == "inception":
+        return PUBLISHED_NAMES[metric] + suffix
+    return f"{metric}_{extractor}{suffix}"
+
+
+def _frechet(real: FeatureSet, fake: FeatureSet, seed: int) -> Scores:
+    return {"frechet": formulas.frechet_distance(real.gaussian, fake.gaussian)}, {}
+
+
+def _kernel(real: FeatureSet, fake: FeatureSet, seed: int) -> Scores:
+    size = min(_KERNEL_SUBSET_SIZE, real.gaussian.count, fake.gaussian.count)
     mean, deviation = formulas.kernel_distance(
-        real.features, fake.features, _KID_SUBSETS, size, seed
+        real.features, fake.features, _KERNEL_SUBSETS, size, seed
     )
-    settings = {"kid_subsets": _KID_SUBSETS, "kid_subset_size": size, "kid_seed": seed}
-    return {"kid": mean, "kid_std": deviation}, settings
+    settings = {
+        "kernel_subsets": _KERNEL_SUBSETS,
+        "kernel_subset_size": size,
+        "kernel_seed": seed,
+    }
+    return {"kernel": mean, "kernel_std": deviation}, settings
 
 
-def _inception_score(real: FeatureSet, fake: FeatureSet, seed: int) -> Scores:
+def _class_score(real: FeatureSet, fake: FeatureSet, seed: int) -> Scores:
     # Without shuffling, images sorted by class would give each split few classes.
     shuffled = np.random.default_rng(seed).permutation(fake.probabilities)
-    mean, deviation = formulas.inception_score(shuffled, _IS_SPLITS)
-    settings = {"is_splits": _IS_SPLITS, "is_seed": seed}
-    return {"is": mean, "is_std": deviation}, settings
+    mean, deviation = formulas.inception_score(shuffled, _CLASS_SCORE_SPLITS)
+    settings = {"class_score_splits": _CLASS_SCORE_SPLITS, "class_score_seed": seed}
+    return {"class_score": mean, "class_score_std": deviation}, settings
 
 
 def _precision_recall(real: FeatureSet, fake: FeatureSet, seed: int) -> Scores:
@@ -85,35 +157,34 @@ def _density_coverage(real: FeatureSet, fake: FeatureSet, seed: int) -> Scores:
     return {"density": density, "coverage": coverage}, settings
 
 
-def _intra_fid(real: FeatureSet, fake: FeatureSet, seed: int) -> Scores:
-    distances = []
-    for label in np.unique(real.labels):
-        pair = []
-        for own in (real, fake):
-            features = own.features[own.labels == label]
-            if len(features) < 2:
-                raise UserError(
-                    "intra_fid needs images of every class, but class "
-                    f"{label} has {len(features)}. Take more images"
-                )
-            running = RunningGaussian()
-            running.update(features)
-            pair.append(running.result())
-        distances.append(formulas.frechet_distance(*pair))
-    return {"intra_fid": float(np.mean(distances))}, {}
+def _intra_frechet(real: FeatureSet, fake: FeatureSet, seed: int) -> Scores:
+    classes = np.union1d(real.labels, fake.labels)
+    distances = [
+        formulas.frechet_distance(_of_class(real, label), _of_class(fake, label))
+        for label in classes
+    ]
+    return {"intra_frechet": float(np.mean(distances))}, {}
+
+
+def _of_class(own: FeatureSet, label: int) -> Gaussian:
+    running = RunningGaussian()
+    running.update(own.features[own.labels == label])
+    return running.result()
 
 
 METRICS = {
-    "fid": Metric(_fid, Needs(covariance=True), lower_is_better=True),
-    "kid": Metric(_kid, Needs(features=True), lower_is_better=True),
-    "is": Metric(_inception_score, Needs(probabilities=True, least_images=_IS_SPLITS)),
+    "frechet": Metric(_frechet, Needs(), lower_is_better=True),
+    "kernel": Metric(_kernel, Needs(features=True), lower_is_better=True),
+    "class_score": Metric(
+        _class_score, Needs(probabilities=True, least_images=_CLASS_SCORE_SPLITS)
+    ),
     "precision_recall": Metric(
         _precision_recall, Needs(features=True, least_images=_PRECISION_NEIGHBORS + 1)
     ),
     "density_coverage": Metric(
         _density_coverage, Needs(features=True, least_images=_DENSITY_NEIGHBORS + 1)
     ),
-    "intra_fid": Metric(
-        _intra_fid, Needs(features=True, class_covariances=True), lower_is_better=True
+    "intra_frechet": Metric(
+        _intra_frechet, Needs(features=True, labels=True), lower_is_better=True
     ),
 }

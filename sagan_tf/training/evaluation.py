@@ -4,7 +4,9 @@ import itertools
 import json
 import math
 from collections.abc import Mapping
+from typing import Any
 
+from absl import logging
 from tqdm import tqdm
 
 from sagan_tf import evaluation
@@ -21,7 +23,8 @@ class Evaluation(StepCallback):
 
     The first evaluation is at the step that training starts from. The score is of
     `evaluation_images` images of the EMA generator. It goes to `logs/evaluation.csv`
-    and to TensorBoard.
+    and to TensorBoard. With an extractor that cannot judge the data there is no best
+    checkpoint.
 
     Args:
         config: `Config`.
@@ -49,9 +52,17 @@ class Evaluation(StepCallback):
         self._signals = signals
         self._checkpoints = checkpoints
         self._extractor = evaluation.load_extractor(config.evaluation_extractor, config)
-        self._real = evaluation.find_images(
-            config.split, config, max(config.evaluation_images, 10_000)
+        self._real, self._held_out = evaluation.find_real_images(
+            config.split,
+            config,
+            max(config.evaluation_images, 10_000),
+            config.evaluation_images,
         )
+        self._score_name = evaluation.score_name(
+            config.evaluation_metric, self._extractor.short_name
+        )
+        self._evaluator: evaluation.Evaluator | None = None
+        self._can_judge = False
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         super().on_train_begin(logs)
@@ -61,27 +72,42 @@ class Evaluation(StepCallback):
             self._step,
             self._board,
         )
-        # At once: a score that cannot be computed must not show after hours.
-        if not any(self._is_current(row) for row in self._log.rows):
-            with self._signals.immediate():
-                self._evaluate(self._step)
+        if self._is_missing():
+            self._evaluate_interruptibly(self._step)
 
     def on_step(self, step: int, logs: Mapping[str, float]) -> None:
-        if step % (self._config.evaluation_interval or math.inf) == 0:
-            with self._signals.immediate():
-                self._evaluate(step)
+        if self._is_due(step):
+            self._evaluate_interruptibly(step)
+
+    def _evaluate_interruptibly(self, step: int) -> None:
+        with self._signals.immediate():
+            self._evaluate(step)
+
+    def _is_due(self, step: int) -> bool:
+        return step % (self._config.evaluation_interval or math.inf) == 0
+
+    def _is_missing(self) -> bool:
+        """Returns whether the step that training starts from must be evaluated.
+
+        A run that is only resumed gets the same rows as one that never stopped: its
+        step has a row only if one is due that an interruption has prevented. A metric
+        or extractor without any row is computed at once, because a score that cannot be
+        computed must not show after hours.
+        """
+        steps = [row["step"] for row in self._log.rows if self._is_current(row)]
+        return not steps or (self._is_due(self._step) and str(self._step) not in steps)
 
     def _is_current(self, row: Mapping[str, str]) -> bool:
-        protocol = json.loads(row["protocol"])
+        """Returns whether a row is of the metric, extractor and number of images."""
+        protocol = _read_protocol(row)
         return (
-            row["step"] == str(self._step)
-            and row["metric"] == self._config.evaluation_metric
-            and protocol["extractor_sha256"] == self._extractor.digest
-            and protocol["num_fake"] == self._config.evaluation_images
+            row.get("metric") == self._score_name
+            and protocol.get("extractor_sha256") == self._extractor.digest
+            and protocol.get("num_fake") == self._config.evaluation_images
         )
 
     def _evaluate(self, step: int) -> None:
-        name = self._config.evaluation_metric
+        evaluator = self._prepare()
         fake = evaluation.generated_images(
             self._sampler,
             "EMA generator",
@@ -89,20 +115,44 @@ class Evaluation(StepCallback):
             self._config.evaluation_images,
             self._config.seed,
         )
-        scores, protocol = evaluation.evaluate(
-            self._extractor, self._real, fake, [name], show_progress=False
-        )
+        scores, protocol = evaluator.score(fake)
+        score = scores[self._score_name]
         # The step is a column of its own.
         protocol = {k: v for k, v in protocol.items() if not k.startswith("fake")}
-        row = {"metric": name, "protocol": json.dumps(protocol)}
-        is_best = self._is_better(scores[name], self._scores_before(row))
+        row = {"metric": self._score_name, "protocol": json.dumps(protocol)}
+        is_best = self._can_judge and self._is_better(score, self._scores_before(row))
         # Before its row, which says that the checkpoint exists.
         if is_best:
             self._checkpoints.save_best()
-        self._log.write(step, scores, score=f"{scores[name]:.6g}", **row)
-        tqdm.write(
-            f"Step {step}: {name} {scores[name]:.4g}{', the best so far' * is_best}"
-        )
+        self._log.write(step, scores, score=f"{score:.6g}", **row)
+        ending = ", the best so far" if is_best else ""
+        tqdm.write(f"Step {step}: {self._score_name} {score:.4g}{ending}")
+
+    def _prepare(self) -> evaluation.Evaluator:
+        """Computes the features of real images, and the yardsticks, once."""
+        if self._evaluator is None:
+            evaluator = evaluation.Evaluator(
+                self._extractor,
+                self._real,
+                [self._config.evaluation_metric],
+                show_progress=False,
+            )
+            yardsticks = evaluation.measure_yardsticks(
+                evaluator,
+                self._held_out,
+                self._config,
+                self._config.evaluation_images,
+            )
+            fault = evaluation.find_fault(self._extractor, yardsticks)
+            if fault is not None:
+                logging.warning(
+                    "%s. Scores are logged, but no checkpoint is kept as the best one. "
+                    "Choose another --evaluation_extractor",
+                    fault,
+                )
+            # Last: an interruption before leaves nothing half-done.
+            self._can_judge, self._evaluator = fault is None, evaluator
+        return self._evaluator
 
     def _scores_before(self, row: Mapping[str, str]) -> list[float]:
         """Returns the scores since the last change of metric or protocol.
@@ -110,12 +160,34 @@ class Evaluation(StepCallback):
         The first score after a change is the new best.
         """
         same = itertools.takewhile(
-            lambda other: all(other[name] == text for name, text in row.items()),
-            reversed(self._log.rows),
+            lambda score: not math.isnan(score),
+            (
+                _read_score(other)
+                if all(other.get(name) == text for name, text in row.items())
+                else math.nan
+                for other in reversed(self._log.rows)
+            ),
         )
-        return [float(other["score"]) for other in same]
+        return list(same)
 
     def _is_better(self, score: float, before: list[float]) -> bool:
         if evaluation.METRICS[self._config.evaluation_metric].lower_is_better:
             return score < min(before, default=math.inf)
         return score > max(before, default=-math.inf)
+
+
+def _read_protocol(row: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the protocol of a row; of a damaged row, an empty one."""
+    try:
+        protocol = json.loads(row["protocol"])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return {}
+    return protocol if isinstance(protocol, dict) else {}
+
+
+def _read_score(row: Mapping[str, str]) -> float:
+    """Returns the score of a row, NaN if it is damaged."""
+    try:
+        return float(row["score"])
+    except (KeyError, TypeError, ValueError):
+        return math.nan

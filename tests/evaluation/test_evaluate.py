@@ -1,5 +1,7 @@
 import hashlib
 import json
+import multiprocessing
+import os
 
 import numpy as np
 import pytest
@@ -8,16 +10,20 @@ from sagan_tf.config import Config
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation import (
     METRICS,
+    Evaluator,
     check_metrics,
+    check_published,
     evaluate,
     find_images,
-    save_scores,
+    save_record,
+    score_name,
 )
+from sagan_tf.evaluation.cache import cache_dir
 from sagan_tf.evaluation.extractors import Extractor
-from sagan_tf.evaluation.features import Needs
 from sagan_tf.evaluation.formulas import frechet_distance, kernel_distance
 from sagan_tf.evaluation.gaussian import Gaussian
 from sagan_tf.evaluation.image_sets import ImageSet, LoadedImages
+from sagan_tf.evaluation.metrics import Needs
 
 CONFIG = Config(dataset="digits", image_size=32, channels=1)
 
@@ -38,7 +44,9 @@ def average_extractor(seen=None):
         features = features.reshape(len(images), 16)
         return features, 10 * features[:, 4:8]
 
-    return Extractor("averages", "0123", "none", network, has_probabilities=True)
+    return Extractor(
+        "averages", "averages", "0123", "none", network, has_probabilities=True
+    )
 
 
 def images(seed, count=120):
@@ -54,17 +62,54 @@ def image_set(array, labels=None, chunk=64, name="some"):
     return ImageSet(name, None, load)
 
 
+def warnings_of(caplog):
+    return [record.getMessage() for record in caplog.records]
+
+
 def test_metrics_are_records():
     lower_is_better = {name for name, m in METRICS.items() if m.lower_is_better}
-    assert lower_is_better == {"fid", "kid", "intra_fid"}
+    assert lower_is_better == {"frechet", "kernel", "intra_frechet"}
     assert {name: metric.needs for name, metric in METRICS.items()} == {
-        "fid": Needs(covariance=True),
-        "kid": Needs(features=True),
-        "is": Needs(probabilities=True, least_images=10),
+        "frechet": Needs(),
+        "kernel": Needs(features=True),
+        "class_score": Needs(probabilities=True, least_images=10),
         "precision_recall": Needs(features=True, least_images=4),
         "density_coverage": Needs(features=True, least_images=6),
-        "intra_fid": Needs(features=True, class_covariances=True),
+        "intra_frechet": Needs(features=True, labels=True),
     }
+
+
+def test_only_inceptions_scores_have_published_names():
+    names = ("frechet", "kernel", "kernel_std", "class_score", "class_score_std")
+    names += ("intra_frechet", "precision", "recall", "density", "coverage")
+    same = ["precision", "recall", "density", "coverage"]
+    assert [score_name(name, "inception") for name in names] == [
+        *("fid", "kid", "kid_std", "is", "is_std", "intra_fid", *same)
+    ]
+    assert [score_name(name, "classifier") for name in names] == [
+        *("frechet_classifier", "kernel_classifier", "kernel_classifier_std"),
+        *("class_score_classifier", "class_score_classifier_std"),
+        *("intra_frechet_classifier", *same),
+    ]
+    extractor = average_extractor()._replace(short_name="inception")
+    scores, _ = evaluate(
+        extractor, image_set(images(0)), image_set(images(1)), ["fid", "kernel"]
+    )
+    assert list(scores) == ["fid", "kid", "kid_std"]
+
+
+def test_published_names_are_refused_without_inception():
+    assert check_metrics(["fid", "kernel", "kid"]) == ("frechet", "kernel")
+    for extractor in ("inception", "inception:folder"):
+        check_published(["fid", "is"], extractor)
+    check_published(["frechet", "precision_recall"], "classifier")
+    message = "fid, is: .*--extractor=net.keras. Give --metrics=frechet,kernel,class_sc"
+    with pytest.raises(UserError, match=message):
+        check_published(["fid", "kernel", "is"], "net.keras")
+    with pytest.raises(UserError, match="or --extractor=inception"):
+        evaluate(
+            average_extractor(), image_set(images(0)), image_set(images(1)), ["kid"]
+        )
 
 
 def test_scores_are_those_of_the_features():
@@ -84,21 +129,22 @@ def test_scores_are_those_of_the_features():
     def gaussian(features):
         return Gaussian(len(features), features.mean(0), np.cov(features, rowvar=False))
 
-    assert scores["fid"] == pytest.approx(
+    assert scores["frechet_averages"] == pytest.approx(
         frechet_distance(gaussian(x), gaussian(y)), rel=1e-9
     )
-    assert scores["intra_fid"] == pytest.approx(
+    assert scores["intra_frechet_averages"] == pytest.approx(
         np.mean(
             [frechet_distance(gaussian(x[i::2]), gaussian(y[i::2])) for i in (0, 1)]
         ),
         rel=1e-5,
     )
-    assert (scores["kid"], scores["kid_std"]) == pytest.approx(
+    assert (scores["kernel_averages"], scores["kernel_averages_std"]) == pytest.approx(
         kernel_distance(x, y, 100, 120, 4), rel=1e-5
     )
     assert set(scores) == {
-        *("fid", "kid", "kid_std", "is", "is_std", "precision", "recall"),
-        *("density", "coverage", "intra_fid"),
+        *("frechet_averages", "kernel_averages", "kernel_averages_std"),
+        *("class_score_averages", "class_score_averages_std", "precision", "recall"),
+        *("density", "coverage", "intra_frechet_averages"),
     }
     hashed = [protocol.pop(f"{name}_sha256") for name in ("real", "fake")]
     assert hashed == [
@@ -112,11 +158,11 @@ def test_scores_are_those_of_the_features():
         "num_fake": 120,
         "real": "some",
         "num_real": 120,
-        "kid_subsets": 100,
-        "kid_subset_size": 120,  # all images
-        "kid_seed": 4,
-        "is_splits": 10,
-        "is_seed": 4,
+        "kernel_subsets": 100,
+        "kernel_subset_size": 120,  # all images
+        "kernel_seed": 4,
+        "class_score_splits": 10,
+        "class_score_seed": 4,
         "precision_recall_neighbors": 3,
         "density_coverage_neighbors": 5,
     }
@@ -128,7 +174,7 @@ def test_scores_do_not_depend_on_the_chunks():
             average_extractor(),
             image_set(images(0), chunk=chunk),
             image_set(images(1) // 2, chunk=chunk),
-            [n for n, m in METRICS.items() if not m.needs.class_covariances],
+            [n for n, m in METRICS.items() if not m.needs.labels],
         )[0]
         for chunk in (1, 64, 120)
     ]
@@ -141,18 +187,18 @@ def test_real_features_are_computed_once():
     extractor = average_extractor(seen)
     real = find_images("train", CONFIG, 300)
     fake = image_set(images(1, 300), chunk=300)
-    first, _ = evaluate(extractor, real, fake, ["fid"])
+    first, _ = evaluate(extractor, real, fake, ["frechet"])
     calls = len(seen)
-    again, _ = evaluate(extractor, real, fake, ["fid"])
+    again, _ = evaluate(extractor, real, fake, ["frechet"])
     assert len(seen) == calls + 3  # 300 fakes in hundreds, and no real image
     assert again == first
     # Single features were not cached, nor those of another extractor or other data.
-    evaluate(extractor, real, fake, ["fid", "precision_recall"])
+    evaluate(extractor, real, fake, ["frechet", "precision_recall"])
     assert len(seen) == calls + 3 + 6
     for number, other in enumerate(({"digest": "other"}, {"resizer": "other"})):
-        evaluate(extractor._replace(**other), real, fake, ["fid"])
+        evaluate(extractor._replace(**other), real, fake, ["frechet"])
         assert len(seen) == calls + 3 + 6 + 6 * (number + 1)
-    evaluate(extractor, find_images("train", CONFIG, 301), fake, ["fid"])
+    evaluate(extractor, find_images("train", CONFIG, 301), fake, ["frechet"])
     assert len(seen) == calls + 3 + 6 + 12 + 7
 
 
@@ -163,11 +209,13 @@ def test_the_inception_score_does_not_depend_on_the_order():
         array[number, 8:16, 8 * label : 8 * label + 8] = 255
     real = image_set(images(0))
     (in_order, _), (mixed, _) = (
-        evaluate(average_extractor(), real, image_set(array[order]), ["is"])
+        evaluate(average_extractor(), real, image_set(array[order]), ["class_score"])
         for order in (slice(None), np.random.default_rng(1).permutation(400))
     )
-    assert in_order["is"] == pytest.approx(mixed["is"], rel=0.05)
-    assert in_order["is"] > 3.5
+    assert in_order["class_score_averages"] == pytest.approx(
+        mixed["class_score_averages"], rel=0.05
+    )
+    assert in_order["class_score_averages"] > 3.5
 
 
 def test_a_set_is_not_compared_with_itself():
@@ -178,83 +226,181 @@ def test_a_set_is_not_compared_with_itself():
 @pytest.mark.parametrize(
     ("metric", "count", "message"),
     [
-        ("fid", 16, "fid needs more images than the 16 features.* some: 16. Take more"),
-        ("precision_recall", 3, "needs 4 images or more. some: 3"),
+        ("precision_recall", 3, "precision_recall needs 4 images or more. some: 3"),
         ("density_coverage", 5, "needs 6 images or more. some: 5"),
-        ("is", 9, "is needs 10 images or more"),
-        ("kid", 1, "kid needs 2 images or more. some: 1"),
+        ("class_score", 9, "needs 10 images or more. some: 9"),
+        ("kernel", 1, "needs 2 images or more. some: 1"),
     ],
 )
-def test_too_few_images_are_an_error(metric, count, message):
-    with pytest.raises(UserError, match=message):
-        evaluate(
-            average_extractor(),
-            image_set(images(0, count)),
-            image_set(images(1, count)),
-            [metric],
-        )
-
-
-def test_too_few_images_of_a_class_are_an_error_before_fakes_are_computed():
+def test_too_few_images_are_an_error_if_nothing_else_is_left(metric, count, message):
     seen = []
-    real = image_set(images(0), np.arange(120) // 110, name="real")
-    fake = image_set(images(1), np.arange(120) % 2, chunk=120)
-    with pytest.raises(UserError, match="images of class 1 than the 16.* real: 10. Ta"):
-        evaluate(average_extractor(seen), real, fake, ["fid", "intra_fid"])
-    assert len(seen) == 1  # the first real chunk shows the number of features
+    fake = image_set(images(1, count))
+    evaluator = Evaluator(average_extractor(seen), image_set(images(0)), [metric])
+    calls = len(seen)
+    with pytest.raises(UserError, match=message):
+        evaluator.score(fake)
+    assert len(seen) == calls
+
+
+def test_few_images_give_a_distance_with_a_warning(caplog):
+    real, fake = images(0), images(1, 9) // 2
+    evaluator = Evaluator(average_extractor(), image_set(real, name="reference"))
+    scores, _ = evaluator.score(image_set(fake))
+    x, y = (average_extractor()(array)[0] for array in (real, fake))
+    covariances = [np.cov(features, rowvar=False) for features in (x, y)]
+    # The trace of the root from the eigenvalues of the product, which is not symmetric.
+    eigenvalues = np.linalg.eigvals(covariances[0] @ covariances[1]).real
+    expected = ((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(sum(covariances))
+    expected -= 2 * np.sqrt(np.clip(eigenvalues, 0, None)).sum()
+    assert scores["frechet_averages"] == pytest.approx(expected, rel=1e-4)
+    (warning,) = warnings_of(caplog)
+    assert "frechet_averages is biased upwards: some has 9 images for the 16" in warning
+    assert "17 or more would do" in warning
+    evaluator.score(image_set(fake))  # said once
+    evaluator.score(image_set(images(2, 17)))
+    assert len(warnings_of(caplog)) == 1
+    # With intra_frechet it is the classes that are small.
+    labels = np.arange(120) % 2
+    evaluate(
+        average_extractor(),
+        image_set(real, labels),
+        image_set(images(1), np.arange(120) // 110),
+        ["intra_frechet"],
+    )
+    (*_, warning) = warnings_of(caplog)
+    assert "intra_frechet_averages is biased upwards: some has 10 images of" in warning
+
+
+def test_a_metric_that_cannot_be_computed_does_not_stop_the_others(caplog):
+    extractor = average_extractor()._replace(has_probabilities=False)
+    scores, protocol = evaluate(
+        extractor, image_set(images(0)), image_set(images(1, 5)), list(METRICS)
+    )
+    assert list(scores) == [
+        *("frechet_averages", "kernel_averages", "kernel_averages_std"),
+        *("precision", "recall"),
+    ]
+    assert "density_coverage_neighbors" not in protocol
+    said = "\n".join(warnings_of(caplog))
+    for reason in (
+        "class_score needs an extractor with class probabilities",
+        "density_coverage needs 6 images or more. some: 5",
+        "intra_frechet needs class labels, and some has none",
+    ):
+        assert f"Not computed: {reason}" in said
+
+
+def test_a_score_that_is_not_finite_is_left_out(caplog):
+    def network(images):
+        features = np.asarray(images).reshape(len(images), -1)[:, :4]
+        return features * np.where(features[:1] > 0.9, np.nan, 1), None
+
+    extractor = Extractor("nan", "nan", "0", "none", network)
+    black, white = np.zeros((20, 32, 32, 1), np.uint8), images(0, 20) | 255
+    sets = image_set(black), image_set(white)
+    with pytest.raises(UserError, match="No metric of some could be computed"):
+        evaluate(extractor, *sets, ["frechet"])
+    assert "Not computed: frechet of some" in "\n".join(warnings_of(caplog))
 
 
 def test_a_class_without_images_is_an_error():
-    with pytest.raises(UserError, match="class 1 has 0. Take more"):
+    with pytest.raises(UserError, match="2 images of each class. some has fewer of 1"):
         evaluate(
             average_extractor(),
             image_set(images(0), np.arange(120) % 2),
             image_set(images(1), np.zeros(120, int)),
-            ["intra_fid"],
+            ["intra_frechet"],
         )
 
 
-@pytest.mark.parametrize("without", ["real", "fake"])
-def test_missing_labels_are_an_error_before_features_are_computed(without):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: b"",
+        lambda whole: whole[:100],
+        lambda whole: b"text",
+        lambda whole: whole.replace(b"mean.npy", b"neam.npy"),
+    ],
+)
+def test_damaged_features_are_computed_again(damage, caplog):
+    real, fake = find_images("train", CONFIG, 50), image_set(images(1))
+    first = evaluate(average_extractor(), real, fake, ["kernel"])
+    (path,) = (cache_dir() / "features").glob("*.npz")
+    path.write_bytes(damage(path.read_bytes()))
+    assert evaluate(average_extractor(), real, fake, ["kernel"]) == first
+    assert f"{path} is damaged and computed anew" in "\n".join(warnings_of(caplog))
     seen = []
-    real, fake = (
-        image_set(images(i), None if name == without else np.arange(120) % 2, name=name)
-        for i, name in enumerate(("real", "fake"))
-    )
-    with pytest.raises(UserError, match=f"needs classes, and {without} has none"):
-        evaluate(average_extractor(seen), real, fake, ["fid", "intra_fid"])
-    assert not seen
+    evaluate(average_extractor(seen), real, fake, ["kernel"])
+    assert len(seen) == 2  # chunks of the fakes
 
 
-def test_is_needs_probabilities_and_says_so_at_once():
-    extractor = average_extractor(seen := [])._replace(has_probabilities=False)
-    with pytest.raises(UserError, match="is needs an extractor with class prob"):
-        evaluate(extractor, image_set(images(0)), image_set(images(1)), ["fid", "is"])
-    assert not seen
-
-
-def test_cached_features_are_checked_too():
-    real = find_images("train", CONFIG, 5)
-    evaluate(average_extractor(), real, image_set(images(1, 5)), ["kid"])
-    with pytest.raises(UserError, match="6 images or more. digits, at 32 px: 5"):
-        evaluate(average_extractor(), real, image_set(images(1)), ["density_coverage"])
-    with pytest.raises(UserError, match="fid needs more images than.* at 32 px: 5"):
-        evaluate(average_extractor(), real, image_set(images(1)), ["fid"])
+def test_features_of_other_shapes_are_computed_again():
+    real, fake = find_images("train", CONFIG, 50), image_set(images(1))
+    first = evaluate(average_extractor(), real, fake, ["kernel"])
+    (path,) = (cache_dir() / "features").glob("*.npz")
+    with np.load(path) as arrays:
+        arrays = dict(arrays)
+    for name in ("mean", "covariance", "features"):
+        np.savez(path, **{**arrays, name: arrays[name][:-1]})
+        assert evaluate(average_extractor(), real, fake, ["kernel"]) == first
 
 
 def test_unknown_metrics_are_an_error():
-    with pytest.raises(UserError, match="no metric 'fit'. Metrics: fid, kid, is"):
-        check_metrics(["fid", "fit"])
+    with pytest.raises(UserError, match="no metric 'fit'. Metrics: frechet, kernel"):
+        check_metrics(["frechet", "fit"])
     with pytest.raises(UserError, match="no metric given"):
         check_metrics([])
 
 
 def test_records_are_added_and_replaced_by_protocol(tmp_path):
     path = tmp_path / "evaluation" / "000005.json"
-    save_scores(path, {"fid": 3.0}, {"seed": 0})
-    save_scores(path, {"fid": 4.0}, {"seed": 1})
-    save_scores(path, {"fid": 5.0}, {"seed": 0})
+    save_record(path, {"fid": 3.0}, {"seed": 0})
+    save_record(path, {"fid": 4.0}, {"seed": 1})
+    save_record(path, {"fid": 5.0}, {"seed": 0})
     assert json.loads(path.read_text()) == [
         {"scores": {"fid": 4.0}, "protocol": {"seed": 1}},
         {"scores": {"fid": 5.0}, "protocol": {"seed": 0}},
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "{}", "[1]", '[{"scores": {}}]', '[{"scores": 1, "protocol": {}}]'],
+)
+def test_a_damaged_record_file_is_set_aside(text, tmp_path, caplog):
+    path = tmp_path / "000005.json"
+    path.write_text(text)
+    save_record(path, {"fid": 4.0}, {"seed": 1})
+    (record,) = json.loads(path.read_text())
+    assert record["scores"] == {"fid": 4.0}
+    assert path.with_name("000005.json.damaged").read_text() == text
+    assert str(path) in warnings_of(caplog)[0]
+
+
+def test_a_record_that_cannot_be_written_is_one_clear_line(tmp_path):
+    (tmp_path / "evaluation").write_text("a file")
+    with pytest.raises(
+        UserError, match="evaluation/000005.json cannot be written: File"
+    ):
+        save_record(tmp_path / "evaluation" / "000005.json", {}, {})
+
+
+def _save_records(path, own):
+    for number in range(20):
+        save_record(path, {"fid": 0.0}, {"process": own, "number": number})
+
+
+def test_concurrent_evaluations_keep_each_others_records(tmp_path):
+    path = tmp_path / "000005.json"
+    context = multiprocessing.get_context("fork")
+    processes = [
+        context.Process(target=_save_records, args=(path, own)) for own in range(3)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    protocols = [record["protocol"] for record in json.loads(path.read_text())]
+    assert len(protocols) == 60
+    assert sorted(os.listdir(tmp_path)) == [".000005.json.lock", "000005.json"]

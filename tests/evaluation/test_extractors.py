@@ -1,8 +1,11 @@
 import dataclasses
 import hashlib
 import http.server
+import json
+import socket
 import tarfile
 import threading
+import time
 
 import keras
 import numpy as np
@@ -12,7 +15,13 @@ from PIL import Image
 
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
-from sagan_tf.evaluation import classifier, load_extractor
+from sagan_tf.evaluation import (
+    choose_extractor,
+    classifier,
+    extractors,
+    load_extractor,
+)
+from sagan_tf.evaluation.held_out import HeldOut, load_held_out
 
 CONFIG = Config(dataset="digits", image_size=32, channels=1)
 
@@ -48,16 +57,22 @@ def test_the_classifier_is_trained_once_and_learns_classes(monkeypatch, own_cach
     monkeypatch.setattr(classifier, "_MAX_STEPS", 60)
     extractor = load_extractor("classifier", CONFIG)
     features, probabilities = extractor(images())
-    assert features.shape == (7, classifier.FEATURES) and features.dtype == np.float64
+    assert features.shape == (7, 64) and features.dtype == np.float64
     assert probabilities.shape == (7, 10)
     np.testing.assert_allclose(probabilities.sum(1), 1)
-    assert "classifier of digits train at 32 px, " in extractor.name
-    accuracy = float(extractor.name.split("held-out accuracy ")[1].split("%")[0])
-    assert 70 < accuracy <= 100
+    assert extractor.short_name == "classifier"
+    assert "classifier of digits train at 32 px, trained on classes" in extractor.name
+    held_out = load_held_out(CONFIG)
+    _, predicted = extractor(held_out.images)
+    accuracy = (predicted.argmax(axis=1) == held_out.labels).mean()
+    assert 0.7 < accuracy == pytest.approx(extractor.accuracy, abs=0.006)
+    most_frequent = np.bincount(held_out.labels).max()
+    assert extractor.chance == pytest.approx(most_frequent / len(held_out.labels))
+    assert f"accuracy {extractor.accuracy:.1%}, chance 14.0%" in extractor.name
 
     monkeypatch.setattr(classifier, "_train", None)  # must not be called again
     again = load_extractor("classifier", CONFIG)
-    assert again.digest == extractor.digest
+    assert again[:4] == extractor[:4] and again[5:] == extractor[5:]
     np.testing.assert_array_equal(again(images())[0], features)
 
 
@@ -75,18 +90,23 @@ def test_the_classifier_does_not_memorize(monkeypatch):
     # Random labels: whatever is learned of them does not generalize.
     noise = random.integers(0, 256, (300, 32, 32, 1), np.uint8)
     labels = random.integers(0, 10, 300)
+    own = HeldOut(255 - noise[:30], labels[:30])
     monkeypatch.setattr(classifier, "load_images", lambda *_: (noise, labels))
+    monkeypatch.setattr(classifier, "load_held_out", lambda *_: own)
     monkeypatch.setattr(classifier, "_VALIDATION_INTERVAL", 5)
     monkeypatch.setattr(classifier, "_PATIENCE", 20)
-    monkeypatch.setattr(classifier, "_HELD_OUT", 0.5)  # more than one batch
+    monkeypatch.setattr(classifier, "_VALIDATION", 0.5)  # more than one batch
+    monkeypatch.setattr(classifier, "_shift", lambda images, _: images)
     validations, validate = [], classifier._validate
     learned, train_on_batch = [], keras.Model.train_on_batch
-    held_out = {}
+    validated = {}
 
-    def spy(learner, images, labels):
-        validations.append(validate(learner, images, labels))
-        held_out.update(images=images, labels=labels)
-        return validations[-1]
+    def spy(learner, examples):
+        result = validate(learner, examples)
+        if len(examples.images) == 150:
+            validations.append(result)
+            validated.update(images=examples.images, labels=examples.targets)
+        return result
 
     def learn(model, images, labels):
         learned.append(images)
@@ -94,46 +114,125 @@ def test_the_classifier_does_not_memorize(monkeypatch):
 
     monkeypatch.setattr(classifier, "_validate", spy)
     monkeypatch.setattr(keras.Model, "train_on_batch", learn)
-    network, card = classifier._train(CONFIG)
+    trained = classifier._train(CONFIG)
     losses = [loss for loss, _ in validations]
     best = int(np.argmin(losses))
     assert len(losses) == best + 1 + 20 // 5 < 40
     # The weights are those of the best validation, on images it was not trained on.
-    scaled = classifier.scale(held_out["images"])
-    logits = network(scaled)[1]
+    scaled = classifier.scale(validated["images"])
+    logits = trained.network(scaled)[1]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    own_loss = float(loss(held_out["labels"], logits))
+    own_loss = float(loss(validated["labels"], logits))
     assert own_loss == pytest.approx(losses[best], rel=1e-4)
     assert own_loss != pytest.approx(losses[-1], rel=1e-3)
-    accuracy = (np.argmax(logits, axis=1) == held_out["labels"]).mean()
-    assert card == {"accuracy": pytest.approx(accuracy), "classes": True}
     seen = {np.asarray(image).tobytes() for image in np.concatenate(learned)}
     held = {image.numpy().tobytes() for image in scaled}
     assert len(held) == 150 and not held & seen
+    # The accuracy is that on images which are no part of the validation either.
+    logits = trained.network(classifier.scale(own.images))[1]
+    accuracy = (np.argmax(logits, axis=1) == own.labels).mean()
+    assert trained.task == "classes"
+    assert trained.accuracy == pytest.approx(accuracy)
+    assert trained.chance == np.bincount(own.labels).max() / 30
 
 
 def test_the_classifier_learns_attributes_where_there_are_no_labels(monkeypatch):
     array = images(200)
     bright = array[:, :16].mean(axis=(1, 2, 3)) > array[:, 16:].mean(axis=(1, 2, 3))
     attributes = np.stack([bright, ~bright, bright], axis=1).astype(np.int32)
-    monkeypatch.setattr(
-        classifier, "load_images", lambda *_: (array, np.full(200, -1, np.int32))
-    )
+    none = np.full(200, -1, np.int32)
+    own = HeldOut(array[:20], none[:20])
+    monkeypatch.setattr(classifier, "load_images", lambda *_: (array, none))
+    monkeypatch.setattr(classifier, "load_held_out", lambda *_: own)
     monkeypatch.setattr(classifier, "load_attributes", lambda *_: attributes)
+    monkeypatch.setattr(
+        classifier, "load_held_out_attributes", lambda *_: attributes[:20]
+    )
     monkeypatch.setattr(classifier, "_MAX_STEPS", 2)
-    network, accuracy, has_classes = classifier.load_classifier(CONFIG)
-    assert not has_classes and 0 <= accuracy <= 1
-    _, logits = network(classifier.scale(array[:3]))
+    trained = classifier.load_classifier(CONFIG)
+    assert trained.task == "attributes" and 0 <= trained.accuracy <= 1
+    share = bright[:20].mean()
+    assert trained.chance == pytest.approx(max(share, 1 - share))
+    _, logits = trained.network(classifier.scale(array[:3]))
     assert logits.shape == (3, 3)
-    assert load_extractor("classifier", CONFIG)(array[:3])[1] is None
+    extractor = load_extractor("classifier", CONFIG)
+    assert extractor(array[:3])[1] is None and extractor.short_name == "classifier"
 
 
-def test_a_set_without_labels_is_an_error(tmp_path):
-    for number, image in enumerate(images()):
-        Image.fromarray(image[..., 0]).save(tmp_path / f"{number}.png")
+def test_the_classifier_learns_rotations_where_there_is_nothing_else(
+    tmp_path, monkeypatch
+):
+    random = np.random.default_rng(0)
+    ramp = np.linspace(0, 200, 32)[:, None]  # dark at the top, as no rotation of it
+    for number in range(120):
+        pixels = np.uint8(ramp + random.integers(0, 56, (32, 32)))
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     config = Config(dataset="folder", data_dir=str(tmp_path), image_size=32, channels=1)
-    with pytest.raises(UserError, match="no labels to train a classifier on"):
-        load_extractor("classifier", config)
+    monkeypatch.setattr(classifier, "_MAX_STEPS", 60)
+    extractor = load_extractor("classifier", config)
+    assert extractor.short_name == "rotations" and "on rotations" in extractor.name
+    assert not extractor.has_probabilities
+    assert extractor.accuracy > 0.9 and extractor.chance == 0.25
+    features, probabilities = extractor(images())
+    assert features.shape == (7, 16) and probabilities is None
+    # One class is no class.
+    (tmp_path / "only").mkdir()
+    for path in tmp_path.glob("*.png"):
+        path.rename(tmp_path / "only" / path.name)
+    assert classifier._load_examples(config)[0] == "rotations"
+
+
+def test_rotations_are_those_of_their_targets():
+    array = images(3)
+    rotated = classifier._Examples(array, np.zeros(3, int)).rotate()
+    assert rotated.targets.tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3
+    for turns in range(4):
+        for index in range(3):
+            # np.rot90 turns the first axis towards the second, hence counter-clockwise.
+            expected = np.array(
+                Image.fromarray(array[index, ..., 0]).rotate(90 * turns)
+            )
+            actual = rotated.images[3 * turns + index, ..., 0]
+            np.testing.assert_array_equal(actual, expected)
+
+
+def test_the_number_of_features_follows_that_of_held_out_images():
+    counts = (2, 63, 64, 80, 179, 255, 256, 10_000)
+    assert [classifier.count_features(count) for count in counts] == [
+        *(16, 16, 32, 32, 64, 64, 128, 128)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text"),
+    [
+        (".keras", "no archive"),
+        (".keras", ""),
+        (".json", "{"),
+        (".json", "[]"),
+        (".json", '{"task": "classes", "accuracy": "high", "chance": 0.1}'),
+        (".json", '{"task": "guesses", "accuracy": 0.9, "chance": 0.1}'),
+        (".json", '{"task": "classes", "accuracy": 1.5, "chance": 0.1}'),
+        (".json", None),
+    ],
+)
+def test_a_damaged_classifier_is_trained_again(suffix, text, monkeypatch, own_cache):
+    monkeypatch.setattr(classifier, "_MAX_STEPS", 1)
+    first = classifier.load_classifier(CONFIG)
+    (path,) = (own_cache / "classifiers").glob(f"*{suffix}")
+    path.unlink() if text is None else path.write_text(text)
+    again = classifier.load_classifier(CONFIG)
+    assert again[1:] == first[1:]
+    card = json.loads(next((own_cache / "classifiers").glob("*.json")).read_text())
+    assert card == dict(zip(("task", "accuracy", "chance"), first[1:], strict=True))
+
+
+def test_a_cache_that_cannot_be_written_is_one_clear_line(monkeypatch, own_cache):
+    monkeypatch.setattr(classifier, "_MAX_STEPS", 1)
+    own_cache.mkdir()
+    (own_cache / "classifiers").write_text("a file")
+    with pytest.raises(UserError, match="classifiers/digits-.* cannot be written"):
+        load_extractor("classifier", CONFIG)
 
 
 def test_a_classifier_with_nan_loss_is_an_error(monkeypatch):
@@ -144,10 +243,9 @@ def test_a_classifier_with_nan_loss_is_an_error(monkeypatch):
 
 
 def test_the_digest_of_a_classifier_is_that_of_its_weights(monkeypatch, tmp_path):
-    network = classifier._build(CONFIG, 2)
-    monkeypatch.setattr(
-        classifier, "_train", lambda _: (network, {"accuracy": 0.5, "classes": True})
-    )
+    network = classifier._build(CONFIG, 16, 2)
+    trained = classifier.Classifier(network, "classes", 0.5, 0.5)
+    monkeypatch.setattr(classifier, "_train", lambda _: trained)
     digests = []
     for cache, change in (("one", 0), ("two", 0), ("three", 1)):
         monkeypatch.setenv("SAGAN_TF_CACHE", str(tmp_path / cache))
@@ -156,21 +254,13 @@ def test_the_digest_of_a_classifier_is_that_of_its_weights(monkeypatch, tmp_path
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_a_set_of_one_class_is_an_error(monkeypatch):
-    monkeypatch.setattr(
-        classifier, "load_images", lambda *_: (images(), np.zeros(7, np.int32))
-    )
-    with pytest.raises(UserError, match="digits has only one class"):
-        load_extractor("classifier", CONFIG)
-
-
 def test_each_data_set_has_its_own_classifier(monkeypatch, tmp_path):
     trained = []
 
     def train(config):
         trained.append(config.data_dir)
-        network = classifier._build(CONFIG, 2)
-        return network, {"accuracy": 0.5, "classes": True}
+        network = classifier._build(CONFIG, 16, 2)
+        return classifier.Classifier(network, "classes", 0.5, 0.5)
 
     monkeypatch.setattr(classifier, "_train", train)
     for folder in ("one", "two"):
@@ -273,13 +363,88 @@ def test_a_keras_model_is_an_extractor(tmp_path):
     expected = model(images() / 127.5 - 1).numpy().mean(axis=(1, 2))
     np.testing.assert_allclose(features, expected, atol=1e-5)
     assert probabilities is None
-    assert extractor.name == "net.keras"
+    assert (extractor.name, extractor.short_name) == ("net.keras", "net")
     whole = hashlib.sha256((tmp_path / "net.keras").read_bytes()).digest()
     assert extractor.digest == hashlib.sha256(whole).hexdigest()[:16]
 
     model.export(tmp_path / "exported", verbose=False)
     exported = load_extractor(str(tmp_path / "exported"), CONFIG)
     np.testing.assert_allclose(exported(images())[0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "short_name"),
+    [("inception", "file_inception"), ("rotations", "file_rotations"), ("a b", "a_b")],
+)
+def test_a_file_is_never_named_as_a_built_in_extractor(name, short_name, tmp_path):
+    inputs = keras.Input((32, 32, 1))
+    path = tmp_path / f"{name}.keras"
+    keras.Model(inputs, keras.layers.Flatten()(inputs)).save(path)
+    assert load_extractor(str(path), CONFIG).short_name == short_name
+
+
+@pytest.fixture
+def address():
+    """The address of a server that has `/net` and nothing else."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path.startswith("/net") else 404)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_auto_is_inception_where_it_is_cached_or_can_be_reached(
+    address, monkeypatch, own_cache, capsys
+):
+    monkeypatch.setattr(extractors, "INCEPTION_ADDRESS", f"{address}/net")
+    assert choose_extractor("auto") == "inception"
+    assert capsys.readouterr().out == (
+        f"Extractor: inception, downloaded once from {address}/net\n"
+    )
+    monkeypatch.setattr(extractors, "INCEPTION_ADDRESS", f"{address}/missing")
+    assert choose_extractor("auto") == "classifier"
+    said = capsys.readouterr().out
+    assert said.startswith("Extractor: classifier, because") and said.count("\n") == 1
+    checksum = extractors._checksum_path(f"{address}/missing")
+    checksum.parent.mkdir(parents=True)
+    checksum.write_text("0123")
+    assert choose_extractor("auto") == "inception"
+    assert capsys.readouterr().out == "Extractor: inception, which is cached\n"
+    for name in ("classifier", "inception:folder", "net.keras"):
+        assert choose_extractor(name) == name
+    assert capsys.readouterr().out == ""
+
+
+def test_an_address_that_does_not_answer_is_given_up_in_time(monkeypatch):
+    release = threading.Event()
+
+    def hang(*_, **__):
+        release.wait(30)
+        raise OSError
+
+    with socket.socket() as silent:  # takes connections and says nothing
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        start = time.monotonic()
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/net"
+        assert not extractors.is_reachable(address, 0.3)
+        assert time.monotonic() - start < 2
+    # A name server that does not answer ignores all timeouts.
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    start = time.monotonic()
+    assert not extractors.is_reachable("http://example.com/net", 0.3)
+    assert time.monotonic() - start < 2
+    release.set()
+    assert not extractors.is_reachable("no address", 0.3)
 
 
 def test_missing_and_wrong_extractors_are_errors(tmp_path):
