@@ -5,6 +5,7 @@ import importlib.util
 import json
 import math
 import os
+import shlex
 import types
 import typing
 from pathlib import Path
@@ -49,6 +50,8 @@ class Range:
 
 # Extractors with a name; every other one is a path or address, which is loaded.
 EXTRACTORS = ("auto", "classifier", "inception")
+# What a config that was read from a file has before the path of a model.
+_FROM_FILE = "named in config.json: "
 
 _COUNT = Range(1)
 _SHARE = Range(0, 1)
@@ -454,6 +457,8 @@ class Config:
         """Returns all settings but the run directory as JSON text."""
         values = dataclasses.asdict(self)
         del values["workdir"]
+        extractor = values["evaluation_extractor"]
+        values["evaluation_extractor"] = extractor.removeprefix(_FROM_FILE)
         return json.dumps(values, indent=2) + "\n"
 
     @classmethod
@@ -476,7 +481,14 @@ class Config:
                 "It has settings that this version does not know: "
                 f"{', '.join(sorted(unknown))}"
             )
-        return cls(**{**values, "workdir": str(workdir)})
+        values = {**values, "workdir": str(workdir)}
+        metric = values.get("evaluation_metric")
+        if metric in ("fid", "kid"):  # their names in version 0.1
+            values["evaluation_metric"] = {"fid": "frechet", "kid": "kernel"}[metric]
+        extractor = values.get("evaluation_extractor", "classifier")
+        if isinstance(extractor, str) and extractor not in EXTRACTORS:
+            values["evaluation_extractor"] = _FROM_FILE + extractor
+        return cls(**values)
 
     def differences(self, other: "Config") -> dict[str, tuple[Any, Any]]:
         """Returns the settings that differ and may not when a run is resumed.
@@ -493,6 +505,20 @@ class Config:
             if not field.metadata["resume"]
         }
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def check_trusted(extractor: str) -> None:
+    """Raises `UserError` if a config file, not a flag, names a model to load.
+
+    A model can execute code. A run directory may come from somebody else.
+    """
+    if extractor.startswith(_FROM_FILE):
+        path = extractor.removeprefix(_FROM_FILE)
+        raise UserError(
+            f"config.json names {path} as feature extractor. Models can execute code, "
+            "so they are loaded only if a flag names them. If you trust it, add "
+            + shlex.quote(f"--evaluation_extractor={path}")
+        )
 
 
 def value_type(field: dataclasses.Field) -> tuple[Any, bool, bool]:

@@ -6,9 +6,15 @@ import re
 import pytest
 
 from sagan_tf.augmentation import AUGMENTATIONS
-from sagan_tf.config import Config, load_config, load_preset
+from sagan_tf.config import (
+    EXTRACTORS,
+    Config,
+    check_trusted,
+    load_config,
+    load_preset,
+)
 from sagan_tf.errors import UserError
-from sagan_tf.evaluation import METRICS
+from sagan_tf.evaluation import METRICS, load_extractor
 from sagan_tf.gradient_penalties import PENALTIES
 from sagan_tf.losses import LOSSES
 from sagan_tf.models.builders import NETWORKS
@@ -155,6 +161,26 @@ def test_a_damaged_config_is_named(tmp_path, content, message):
     (tmp_path / "config.json").write_bytes(content)
     with pytest.raises(UserError, match=f"config.json.*{re.escape(message)}"):
         load_config(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["evil.keras", "inception:evil", "/a/evil"])
+def test_a_model_that_a_file_names_is_not_loaded(tmp_path, path):
+    config = Config(evaluation_extractor=path, workdir=str(tmp_path))
+    for _ in range(2):  # a run that is resumed writes its settings again
+        (tmp_path / "config.json").write_text(config.to_json())
+        assert f'"{path}"' in config.to_json()
+        config = load_config(tmp_path)
+        with pytest.raises(UserError, match=f"add --evaluation_extractor={path}"):
+            check_trusted(config.evaluation_extractor)
+        with pytest.raises(UserError, match="Models can execute code"):
+            load_extractor(config.evaluation_extractor, config)
+    for trusted in (*EXTRACTORS, path):
+        check_trusted(trusted)
+
+
+def test_metrics_of_version_0_1_have_new_names(tmp_path):
+    (tmp_path / "config.json").write_text('{"evaluation_metric": "kid"}')
+    assert load_config(tmp_path).evaluation_metric == "kernel"
 
 
 def test_a_config_that_is_no_file_is_not_waited_for(tmp_path):

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf import files
-from sagan_tf.config import EXTRACTORS, Config
+from sagan_tf.config import EXTRACTORS, Config, check_trusted
 from sagan_tf.data import open_source
 from sagan_tf.data.preprocessing import scale
 from sagan_tf.errors import UserError
@@ -153,6 +153,7 @@ def load_extractor(name: str, config: Config) -> Extractor:
         UserError: if it is missing, cannot be downloaded, or does not take the run's
             images.
     """
+    check_trusted(name)
     name = choose_extractor(name)
     if name == "classifier":
         return _load_classifier(config)

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from sagan_tf.config import Config, load_config, save_config
+from sagan_tf.config import Config, check_trusted, load_config, save_config
 from sagan_tf.data import load_data, make_dataset, with_classes
 from sagan_tf.data.loading import LoadedData
 from sagan_tf.data.record import check_record, make_record
@@ -69,6 +69,8 @@ def train(
     # --jit_compile goes without them.
     if not config.jit_compile:
         tf.config.experimental.enable_op_determinism()
+    if config.evaluation_interval:
+        check_trusted(config.evaluation_extractor)
     config = with_classes(config)
     _check_same_settings(config)
 
