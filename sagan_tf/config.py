@@ -1,10 +1,10 @@
 """The settings of a run: one frozen dataclass whose fields own every fact."""
 
 import dataclasses
-import importlib.util
 import json
 import math
 import os
+import runpy
 import shlex
 import types
 import typing
@@ -623,7 +623,8 @@ def load_preset(preset: str | Path) -> Config:
             function `get_config()`.
 
     Raises:
-        UserError: if there is no such preset or file, or it has no `get_config`.
+        UserError: if there is no such preset or file, or it has no `get_config` that
+            returns a `Config`.
 
     Example:
 
@@ -639,10 +640,19 @@ def load_preset(preset: str | Path) -> Config:
             f"There is no config file {path}. Give a Python file with get_config(), or "
             f"a preset: {', '.join(preset_names())}"
         )
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, "get_config"):
+    try:
+        values = runpy.run_path(str(path))
+        config = values["get_config"]() if "get_config" in values else None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    # Whatever the file does: it is the user's own program.
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{path} failed: {type(error).__name__}: {error}") from error
+    if "get_config" not in values:
         raise UserError(f"{path} has no function get_config()")
-    return module.get_config()
+    if not isinstance(config, Config):
+        raise UserError(
+            f"get_config() in {path} must return a sagan_tf.Config. Received: "
+            f"{config!r:.200}"
+        )
+    return config
