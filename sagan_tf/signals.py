@@ -38,18 +38,25 @@ class Signals:
     ```
     """
 
+    # Of the process: a library that catches every exception may swallow the first one.
+    _received: int | None = None
+    _depth = 0
+
     def __init__(self) -> None:
-        self._received: int | None = None
         self._is_deferred = False
         self._former: dict[int, Any] = {}
 
     def __enter__(self) -> "Signals":
+        if not Signals._depth:
+            Signals._received = None
+        Signals._depth += 1
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
                 self._former[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(self, *_: object) -> None:
+        Signals._depth -= 1
         # After a signal the default action stays: the next one ends the process.
         if self._received is None:
             for number, handler in self._former.items():
@@ -80,7 +87,7 @@ class Signals:
             raise Interrupted(self._received)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self._received = number
+        Signals._received = number
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_DFL)
         if not self._is_deferred:

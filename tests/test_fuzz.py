@@ -1,7 +1,7 @@
 """Fuzzing: whatever a user, a preset or a damaged run holds, the answer is one line.
 
-`python -m pytest tests/test_fuzz.py -m 'slow or not slow' --hypothesis-profile=long`
-tries thousands of cases.
+`FUZZ_CASES=2000 python -m pytest tests/test_fuzz.py` tries 2,000 cases a test instead of
+60. Cases that once failed are the examples of each test.
 """
 
 import dataclasses
@@ -23,11 +23,15 @@ from sagan_tf.flags import config_from_flags, define_config_flags, parse_flags
 from sagan_tf.start_tensorflow import start_tensorflow
 from tests.processes import TINY
 
-QUICK = {"deadline": None, "suppress_health_check": list(HealthCheck)}
-settings.register_profile("long", max_examples=2000, derandomize=True, **QUICK)
-settings.register_profile("quick", max_examples=60, derandomize=True, **QUICK)
-if not os.environ.get("HYPOTHESIS_PROFILE"):
-    settings.load_profile("quick")
+CASES = int(os.environ.get("FUZZ_CASES", 60))
+settings.register_profile(
+    "fuzz",
+    max_examples=CASES,
+    derandomize=True,  # the same cases in every run
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+settings.load_profile("fuzz")
 
 FIELDS = [field.name for field in dataclasses.fields(Config)]
 TEXTS = st.one_of(
@@ -170,7 +174,7 @@ FLAG_TEXTS = st.sampled_from(
 
 
 @pytest.mark.slow
-@settings(max_examples=300)
+@settings(max_examples=max(30, CASES // 4))
 @given(st.data())
 def test_commands_of_a_run(workdir, tmp_path_factory, capsys, data):
     """Any flags of any command; outputs go to a folder of their own."""
@@ -201,7 +205,7 @@ FILES = [
 
 
 @pytest.mark.slow
-@settings(max_examples=300)
+@settings(max_examples=max(30, CASES // 4))
 @given(
     st.lists(st.sampled_from(FILES), min_size=1, max_size=3, unique=True),
     st.sampled_from(

@@ -52,6 +52,17 @@ def test_long_work_does_not_begin_after_a_signal():
             pytest.fail("it began")
 
 
+def test_a_swallowed_signal_is_raised_again():
+    """As by a library that catches every exception while it is imported."""
+    with pytest.raises(Interrupted), Signals():
+        try:
+            send()
+        except BaseException:
+            pass
+        with Signals() as inner, inner.deferred(), inner.immediate():
+            pytest.fail("it began")
+
+
 def test_without_a_signal_the_former_handlers_come_back():
     former = signal.getsignal(signal.SIGTERM)
     with Signals():
