@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from sagan_tf import Run, Sampler, load_run
 from sagan_tf.commands.main import COMMANDS, run_command
 from sagan_tf.data import load_images
 from sagan_tf.evaluation import METRICS
+from tests.data.test_record import write_picture
 from tests.processes import TINY, pixels
 
 
@@ -107,6 +109,34 @@ def test_a_run_with_classes_is_sampled_by_number_and_name(conditional, tmp_path,
     # One row per class: as many as fit, with three columns for twenty images.
     height, width = pixels(tmp_path / "grid.png").shape
     assert (height // 32, width // 32) == (6, 3)
+
+
+def test_class_names_with_commas_and_control_characters(
+    conditional, tmp_path, call, fails
+):
+    copy = tmp_path / "run"
+    shutil.copytree(conditional, copy)
+    config = json.loads((copy / "config.json").read_text())
+    config["classes"][:3] = ["cats, small", "do\x1b[2Jgs", "a\nb"]
+    (copy / "config.json").write_text(json.dumps(config))
+    run = f"--workdir={copy}"
+    call("sample", run, f"--output={tmp_path / 'a.npz'}", '--labels="cats, small",3')
+    assert np.load(tmp_path / "a.npz")["labels"].tolist() == [0, 3]
+    said = call("sample", run, f"--output={tmp_path / 'grid.png'}", "--num_images=20")
+    assert r'top row: "cats, small", do\x1b[2Jgs, a\nb, 3' in said
+    assert r"do\x1b[2Jgs, a\nb" in fails("sample", run, "--labels=unknown")
+
+
+def test_a_moved_folder_of_images_can_be_named(tmp_path, call, fails):
+    for number in range(9):
+        write_picture(tmp_path / "data" / f"{number}.png", 20 * number)
+    run, output = f"--workdir={tmp_path / 'run'}", f"--output={tmp_path / 'a.png'}"
+    settings = ("--image_size=32", "--channels=1", "--width=8", "--batch_size=4")
+    data = f"--data_dir={tmp_path / 'data'}"
+    call("train", run, "--dataset=folder", data, *settings, "--steps=1")
+    (tmp_path / "data").rename(tmp_path / "moved")
+    assert "is not a folder" in fails("neighbors", run, output)
+    call("neighbors", run, output, f"--data_dir={tmp_path / 'moved'}")
 
 
 def test_standing_statistics_are_used_once(conditional, tmp_path):

@@ -1,7 +1,7 @@
 """Fuzzing: whatever a user, a preset or a damaged run holds, the answer is one line.
 
-`FUZZ_CASES=2000 python -m pytest tests/test_fuzz.py` tries 2,000 cases a test instead of
-60. Cases that once failed are the examples of each test.
+`FUZZ_CASES=2000 python -m pytest tests/test_fuzz.py` tries 2,000 cases a test, not 60.
+Cases that once failed are the examples of each test.
 """
 
 import dataclasses

@@ -3,6 +3,7 @@
 from absl import flags
 
 from sagan_tf.commands.run_flags import (
+    define_data_flag,
     define_run_flags,
     define_seed_flag,
     definers,
@@ -14,6 +15,7 @@ def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags."""
     define = definers(values)
     define_run_flags(values)
+    define_data_flag(values)
     define.integer("num_images", 8, "Number of samples.", lower_bound=1)
     define.integer(
         "neighbors", 7, "Number of training images beside each sample.", lower_bound=1

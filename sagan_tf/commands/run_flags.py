@@ -1,5 +1,6 @@
 """The flags of all commands that use a run."""
 
+import dataclasses
 import functools
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,16 @@ def define_run_flags(values: flags.FlagValues) -> None:
     )
 
 
+def define_data_flag(values: flags.FlagValues) -> None:
+    """Defines `--data_dir`."""
+    define = definers(values)
+    define.string(
+        "data_dir",
+        None,
+        "Folder of the run's images, if they are no longer where it was trained.",
+    )
+
+
 def define_seed_flag(values: flags.FlagValues) -> None:
     """Defines `--seed`."""
     define = definers(values)
@@ -57,7 +68,10 @@ def open_run(values: flags.FlagValues) -> "Run":
     start_tensorflow()
     from sagan_tf.run import load_run
 
-    return load_run(values.workdir, best=values.best, step=values.step)
+    run = load_run(values.workdir, best=values.best, step=values.step)
+    if "data_dir" in values and values.data_dir is not None:
+        run.config = dataclasses.replace(run.config, data_dir=values.data_dir)
+    return run
 
 
 def parse_numbers(name: str, texts: list[str]) -> list[float]:
