@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 from absl import logging
 
 from sagan_tf.errors import UserError
 
+# Before the process and the name of a file that is being written.
 _PARTIAL = ".partial-"
 
 
@@ -41,7 +43,7 @@ def replacing(
     ```
     """
     path = Path(path)
-    partial = path.with_name(f"{_PARTIAL}{os.getpid()}-{path.name}")
+    partial = partial_path(path)
     with write_errors(path, failures):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +51,7 @@ def replacing(
             yield partial
             if partial.is_dir() and path.is_dir():
                 # A folder with files cannot be replaced: it is moved out of the way.
-                former = path.with_name(f"{_PARTIAL}{os.getpid()}-former-{path.name}")
+                former = partial_path(path.with_name(f"former-{path.name}"))
                 delete(former)
                 os.replace(path, former)
                 os.replace(partial, path)
@@ -148,7 +150,14 @@ def delete(path: Path) -> None:
             path.unlink()
 
 
+def partial_path(path: Path) -> Path:
+    """Returns where this process writes a file or folder before it replaces `path`."""
+    return path.with_name(f"{_PARTIAL}{os.getpid()}-{path.name}")
+
+
 def delete_partial(folder: Path) -> None:
-    """Deletes what killed processes left half-written in a folder and below."""
-    for path in list(folder.rglob(f"{_PARTIAL}*")):
-        delete(path)
+    """Deletes what processes that have ended left half-written in a folder."""
+    for path in folder.glob(f"{_PARTIAL}*"):
+        match = re.match(rf"{re.escape(_PARTIAL)}(\d+)-", path.name)
+        if match and not psutil.pid_exists(int(match[1])):
+            delete(path)

@@ -61,11 +61,13 @@ def test_a_folder_that_is_a_file_is_named(tmp_path):
 
 def test_leftovers_of_killed_processes_are_deleted(tmp_path):
     write_text(tmp_path / "samples" / "a.png", "")
-    (tmp_path / "samples" / ".partial-123-b.png").touch()
-    (tmp_path / "export" / ".partial-123-saved_model" / "variables").mkdir(parents=True)
-    delete_partial(tmp_path)
-    assert names(tmp_path / "samples") == ["a.png"]
-    assert names(tmp_path / "export") == []
+    ended = 2**22 + 1  # above the largest number that Linux gives to processes
+    running = f".partial-{os.getpid()}-b.png"
+    for name in (running, ".partial-x-b.png", f".partial-{ended}-b.png"):
+        (tmp_path / "samples" / name).touch()
+    (tmp_path / "samples" / f".partial-{ended}-saved_model" / "x").mkdir(parents=True)
+    delete_partial(tmp_path / "samples")
+    assert names(tmp_path / "samples") == [running, ".partial-x-b.png", "a.png"]
 
 
 def test_damaged_files_are_named_or_set_aside(tmp_path, caplog):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl import logging
 
 from sagan_tf.errors import UserError
-from sagan_tf.files import delete, delete_partial, write_errors
+from sagan_tf.files import delete, delete_partial, partial_path, write_errors
 
 _UNREADABLE = (AssertionError, IndexError, ValueError, OSError, tf.errors.OpError)
 
@@ -163,7 +163,7 @@ class Checkpoints:
     def _write(self, folder: Path, step: int) -> None:
         self._check_finite(step)
         path = folder / f"step-{step}"
-        partial = folder / f".partial-{os.getpid()}"
+        partial = partial_path(path)
         with write_errors(path, (tf.errors.OpError,)):
             try:
                 folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """Runs training: build, restore, load data, fit, export."""
 
+import dataclasses
 import shlex
 from typing import Any
 
@@ -87,7 +88,8 @@ def train(
             config.keep_checkpoints,
             config.keep_checkpoints_every,
         )
-        delete_partial(config.run_dir)
+        for folder in ("", "samples", "logs", "evaluation", "attention", "export"):
+            delete_partial(config.run_dir / folder)
         checkpoints.delete_leftovers()
         step = checkpoints.restore()
         if step is None and init_from:
@@ -217,16 +219,35 @@ def _check_same_settings(config: Config) -> None:
                 "settings are unknown. Restore the file, or give another --workdir"
             )
         return
-    differences = load_config(config.run_dir).differences(config)
+    saved = load_config(config.run_dir)
+    differences = saved.differences(config)
     if not differences:
         return
     shown = [f"{name}: {old} -> {new}" for name, (old, new) in differences.items()]
-    former, new_dir = config.run_dir, unused_path(config.run_dir)
-    changed = [format_setting(name, new) for name, (_, new) in differences.items()]
+    former = config.run_dir
     raise UserError(
         f"{config.workdir} holds a run with other settings: {'; '.join(shown)}. To "
         "resume it as it is: "
         f"python -m sagan_tf train {shlex.quote(f'--workdir={former}')}. To start a "
         "new run with these settings from its networks: python -m sagan_tf train "
-        + shlex.join([f"--init_from={former}", f"--workdir={new_dir}", *changed])
+        f"{shlex.join(_flags_of_new_run(saved, config))}"
     )
+
+
+def _flags_of_new_run(former: Config, config: Config) -> list[str]:
+    """Returns the flags that start a run with `config` from the networks of another."""
+    changed = {
+        field.name: field
+        for field in dataclasses.fields(config)
+        if getattr(former, field.name) != getattr(config, field.name)
+    }
+    fits = not any(
+        field.metadata["group"] == "Networks" or name in ("image_size", "channels")
+        for name, field in changed.items()
+    )
+    return [
+        f"--init_from={former.workdir}",
+        f"--workdir={unused_path(config.run_dir)}",
+        *([] if fits else ["--init_partially"]),
+        *(format_setting(name, getattr(config, name)) for name in changed),
+    ]

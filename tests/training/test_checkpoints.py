@@ -148,7 +148,7 @@ def test_leftovers_of_killed_writes_are_deleted(model, tmp_path):
     kept = sorted(folder.rglob("*"))
     for place in (folder, folder / "best"):
         (place / "step-2.data-00000-of-00001").touch()
-        for name in ("step-2_temp", ".partial-12345"):
+        for name in ("step-2_temp", ".partial-4194305-step-2"):
             (place / name).mkdir()
             (place / name / "part").touch()
         (place / "step-2.index.tempstate123").touch()
