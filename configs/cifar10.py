@@ -18,15 +18,14 @@ numbers are from its configuration
 
 Expected: train on a GPU. The whole run was not made, and no score is claimed for it.
 The first steps were made with 10,000 of the training images, in mixed_bfloat16 on two
-CPU cores. FID is that of `--evaluation_interval=100`, by the classifier, with 2,000
+CPU cores. The score is `frechet_classifier` of `--evaluation_interval=100`, with 2,000
 images:
 
-    step    0    100   200   300   400   500   600   700   800   900  1,000
-    FID   197.4  85.0  54.6  34.9  31.1  21.8  18.3  15.1  12.5  10.6   7.6
+    step     0    100   200   300   400   500   600   700   800   900  1,000
+    score  197.4  85.0  54.6  34.9  31.1  21.8  18.3  15.1  12.5  10.6   7.6
 
-For these scores the classifier was trained for a fixed 1,500 batches. The present
-classifier stops when its loss on held-out images stops falling. It gives 5.9 for the
-last score.
+For these scores the classifier was trained for a fixed 1,500 batches. One that
+stops when its loss on validation images stops falling gives 5.9 for the last score.
 """
 
 from sagan_tf.config import Config

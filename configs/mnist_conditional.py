@@ -6,7 +6,8 @@ configuration for everything that has to do with labels.
 Expected: on two CPU cores the whole command takes 4 to 5.5 minutes (1,500 steps, 5 to
 6.7 per second). Of 2,000 images, 200 of each class, a classifier with an accuracy of
 99.2 % on real digits assigns 99.0 % to the requested class; after 1,000 steps, 80 %.
-`evaluate --reference=test` gives FID (classifier) 14.2, precision 0.80 and recall 0.52.
+`evaluate --reference=test` gives `frechet_classifier` 14.2, precision 0.80 and recall
+0.52.
 
 The discriminator is three times as wide as the generator and has twice its learning
 rate. With a narrow one, each class collapses to a single image.

@@ -277,11 +277,21 @@ def test_evaluate_saves_scores_with_their_protocol(
     np.savez(tmp_path / "samples.npz", images=run.generate(200))
     settings = (
         *("evaluate", f"--workdir={conditional}", f"--extractor={extractor}"),
-        *("--num_images=200", "--num_real=300", "--metrics=fid,kid,precision_recall"),
+        *("--num_images=200", "--num_real=300", "--force"),
+        "--metrics=frechet,kernel,precision_recall",
     )
     said = call(*settings)
     (record,) = json.loads((conditional / "evaluation" / "000006.json").read_text())
-    assert record["scores"]["fid"] > 0 and "fid" in said
+    assert record["scores"]["frechet_means"] > 0
+    header, counts, first, *_ = said[said.index("generated") :].splitlines()
+    assert header.split() == ["generated", "held-out", "real", "noise"]
+    assert counts.split() == ["images", "200", "179", "200"]
+    held_out, noise = (record["yardsticks"][k] for k in ("held_out", "noise"))
+    columns = (record, held_out, noise)
+    assert first.split() == ["frechet_means"] + [
+        f"{column['scores']['frechet_means']:.5g}" for column in columns
+    ]
+    assert (held_out["num_images"], noise["images"]) == (179, "uniform noise")
     protocol = record["protocol"]
     assert (protocol["num_fake"], protocol["num_real"]) == (200, 300)
     assert protocol["fake"].startswith("EMA generator at step 6, seed 0")
@@ -289,7 +299,7 @@ def test_evaluate_saves_scores_with_their_protocol(
 
     # The same images from a file have the same scores.
     samples = f"--samples={tmp_path / 'samples.npz'}"
-    call(*settings, samples)
+    assert " samples " in call(*settings, samples)
     (again,) = json.loads((conditional / "evaluation" / "samples.json").read_text())
     assert again["scores"] == pytest.approx(record["scores"], rel=1e-9)
 
@@ -297,11 +307,55 @@ def test_evaluate_saves_scores_with_their_protocol(
     *_, other = json.loads((conditional / "evaluation" / "000006.json").read_text())
     fake = "raw generator at step 6, seed 3, truncation 0.5"
     assert other["protocol"]["fake"] == fake
-    assert other["protocol"]["kid_seed"] == 3
+    assert other["protocol"]["kernel_seed"] == 3
 
     reference = f"--reference={tmp_path / 'samples.npz'}"
     assert "are the same images" in fails(*settings, samples, reference)
     assert "There is no metric 'fit'" in fails(*settings, "--metrics=fit")
+    said = fails(*settings, "--metrics=fid,precision_recall")
+    assert "--metrics=frechet,precision_recall or --extractor=inception" in said
+
+
+def test_evaluate_ends_before_it_generates_if_the_extractor_cannot_judge(
+    conditional, tmp_path, monkeypatch, call, fails
+):
+    monkeypatch.setenv("SAGAN_TF_CACHE", str(tmp_path / "cache"))
+    inputs = keras.Input((32, 32, 1))
+    rows = keras.layers.Flatten()(keras.layers.AveragePooling2D((8, 32))(inputs))
+    keras.Model(inputs, rows).save(tmp_path / "rows.keras")
+    # Against noise as the reference, noise scores best.
+    noise = np.random.default_rng(1).integers(0, 256, (400, 32, 32, 1), np.uint8)
+    np.savez(tmp_path / "noise.npz", images=noise)
+    arguments = (
+        *("evaluate", f"--workdir={conditional}", f"--extractor={tmp_path}/rows.keras"),
+        *("--num_images=50", "--metrics=frechet", f"--reference={tmp_path}/noise.npz"),
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(Sampler, "render", lambda *_: pytest.fail("generated"))
+        said = fails(*arguments)
+    assert "cannot judge this data: its frechet_rows is" in said and "--force" in said
+    assert "frechet_rows" in call(*arguments, "--force")
+
+
+def test_evaluate_says_what_is_missing_before_a_classifier_is_trained(
+    workdir, conditional, tmp_path, monkeypatch, fails
+):
+    from sagan_tf import evaluation
+
+    monkeypatch.setattr(
+        evaluation, "load_extractor", lambda *_: pytest.fail("trained a classifier")
+    )
+    settings = ("--extractor=classifier", "--metrics=intra_frechet")
+    said = fails("evaluate", f"--workdir={workdir}", *settings)
+    assert "intra_frechet needs class labels, and EMA generator at step 12" in said
+    run = f"--workdir={conditional}"
+    said = fails("evaluate", run, *settings, "--num_images=12")
+    assert "needs 2 images of each class. EMA generator at step 6" in said
+    count = int(said.split("--num_images=")[1].split()[0])
+    labels = load_run(conditional).sampler.labels(count, 0)
+    assert np.bincount(labels).min() >= 2 and len(np.bincount(labels)) == 10
+    said = fails("evaluate", run, "--extractor=x", "--metrics=class_score")
+    assert "class_score needs an extractor with class probabilities" in said
 
 
 def test_the_best_checkpoint_is_used_on_request(workdir, tmp_path, call, fails):

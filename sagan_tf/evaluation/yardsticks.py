@@ -110,7 +110,8 @@ def find_fault(extractor: Extractor, yardsticks: Yardsticks) -> str | None:
     real, noise = (
         yardsticks[kind].scores.get(name, math.nan) for kind in ("held_out", "noise")
     )
-    if not noise >= _LEAST_RATIO * max(real, 0):  # also if one is missing
+    # Also if one is missing, or the extractor tells nothing from anything.
+    if not (noise > 0 and noise >= _LEAST_RATIO * real):
         faults.append(
             f"its {name} is {noise:.4g} for noise and {real:.4g} for held-out real "
             f"images, which must be {_LEAST_RATIO} times lower"

@@ -116,17 +116,20 @@ class Evaluation(StepCallback):
             self._config.seed,
         )
         scores, protocol = evaluator.score(fake)
-        score = scores[self._score_name]
+        # As it is logged: unrounded, an equal score could seem better than its row.
+        text = f"{scores[self._score_name]:.6g}"
         # The step is a column of its own.
         protocol = {k: v for k, v in protocol.items() if not k.startswith("fake")}
         row = {"metric": self._score_name, "protocol": json.dumps(protocol)}
-        is_best = self._can_judge and self._is_better(score, self._scores_before(row))
+        is_best = self._can_judge and self._is_better(
+            float(text), self._scores_before(row)
+        )
         # Before its row, which says that the checkpoint exists.
         if is_best:
             self._checkpoints.save_best()
-        self._log.write(step, scores, score=f"{score:.6g}", **row)
+        self._log.write(step, scores, score=text, **row)
         ending = ", the best so far" if is_best else ""
-        tqdm.write(f"Step {step}: {self._score_name} {score:.4g}{ending}")
+        tqdm.write(f"Step {step}: {self._score_name} {float(text):.4g}{ending}")
 
     def _prepare(self) -> evaluation.Evaluator:
         """Computes the features of real images, and the yardsticks, once."""

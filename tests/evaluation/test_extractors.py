@@ -97,25 +97,23 @@ def test_the_classifier_does_not_memorize(monkeypatch):
     monkeypatch.setattr(classifier, "_PATIENCE", 20)
     monkeypatch.setattr(classifier, "_VALIDATION", 0.5)  # more than one batch
     monkeypatch.setattr(classifier, "_shift", lambda images, _: images)
-    validations, validate = [], classifier._validate
+    validations, validate = [], classifier._compute_loss
     learned, train_on_batch = [], keras.Model.train_on_batch
     validated = {}
 
     def spy(learner, examples):
-        result = validate(learner, examples)
-        if len(examples.images) == 150:
-            validations.append(result)
-            validated.update(images=examples.images, labels=examples.targets)
-        return result
+        validations.append(validate(learner, examples))
+        validated.update(images=examples.images, labels=examples.targets)
+        return validations[-1]
 
     def learn(model, images, labels):
         learned.append(images)
         return train_on_batch(model, images, labels)
 
-    monkeypatch.setattr(classifier, "_validate", spy)
+    monkeypatch.setattr(classifier, "_compute_loss", spy)
     monkeypatch.setattr(keras.Model, "train_on_batch", learn)
     trained = classifier._train(CONFIG)
-    losses = [loss for loss, _ in validations]
+    losses = validations
     best = int(np.argmin(losses))
     assert len(losses) == best + 1 + 20 // 5 < 40
     # The weights are those of the best validation, on images it was not trained on.
@@ -157,6 +155,23 @@ def test_the_classifier_learns_attributes_where_there_are_no_labels(monkeypatch)
     assert logits.shape == (3, 3)
     extractor = load_extractor("classifier", CONFIG)
     assert extractor(array[:3])[1] is None and extractor.short_name == "classifier"
+
+
+def test_rare_attributes_do_not_count():
+    random = np.random.default_rng(0)
+    shares = np.array([0.5, 0.3, 0.01, 0.97])
+    targets = (random.random((1000, 4)) < shares).astype(int)
+    logits = np.tile([1.0, -1.0, -1.0, 1.0], (1000, 1))  # the most frequent
+    accuracy, chance = classifier.measure_accuracy(logits, targets)
+    means = targets.mean(axis=0)
+    assert accuracy == pytest.approx((means[0] + 1 - means[1]) / 2)
+    assert chance == pytest.approx(np.maximum(means, 1 - means)[:2].mean())
+    # If all are rare, the least rare one counts.
+    rare = classifier.measure_accuracy(logits[:, 2:], targets[:, 2:])
+    assert rare == pytest.approx((means[3], means[3]))
+    # Classes, by hand.
+    logits = np.eye(3)[[0, 0, 1, 2]]
+    assert classifier.measure_accuracy(logits, np.array([0, 2, 2, 2])) == (0.5, 0.75)
 
 
 def test_the_classifier_learns_rotations_where_there_is_nothing_else(
@@ -237,7 +252,7 @@ def test_a_cache_that_cannot_be_written_is_one_clear_line(monkeypatch, own_cache
 
 def test_a_classifier_with_nan_loss_is_an_error(monkeypatch):
     monkeypatch.setattr(classifier, "_MAX_STEPS", 1)
-    monkeypatch.setattr(classifier, "_validate", lambda *_: (np.nan, 0.1))
+    monkeypatch.setattr(classifier, "_compute_loss", lambda *_: np.nan)
     with pytest.raises(UserError, match="could not be trained"):
         load_extractor("classifier", CONFIG)
 

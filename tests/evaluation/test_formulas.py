@@ -1,10 +1,14 @@
 """The formulas against their definitions, written out again, and the prdc package."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from prdc import compute_prdc
 from scipy import linalg
 
+from sagan_tf.evaluation import formulas
 from sagan_tf.evaluation.formulas import (
     density_coverage,
     frechet_distance,
@@ -147,3 +151,31 @@ def test_inception_score_equals_its_definition():
         scores.append(np.exp(np.mean(divergences)))
     expected = np.mean(scores), np.std(scores)
     assert inception_score(p, splits=3) == pytest.approx(expected, rel=1e-9)
+
+
+def test_chunks_do_not_keep_one_another_alive(monkeypatch):
+    """The sizes of chunks change nothing, and a reduced chunk owns its memory."""
+    whole = precision_recall(REAL, FAKE), density_coverage(REAL, FAKE)
+    monkeypatch.setattr(formulas, "_CHUNK_MIB", 0.01)  # four rows
+    assert (precision_recall(REAL, FAKE), density_coverage(REAL, FAKE)) == whole
+    assert formulas._at_rank(2)(np.random.rand(5, 7)).base is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["precision_recall", "density_coverage"])
+def test_thirty_thousand_features_fit_in_little_memory(name):
+    script = f"""
+import resource
+import numpy as np
+from sagan_tf.evaluation.formulas import {name}
+random = np.random.default_rng(0)
+real, fake = (np.float32(random.normal(size=(30_000, 128))) for _ in range(2))
+print(*{name}(real, fake))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    finished = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    scores, peak = finished.stdout.splitlines()
+    assert all(0 < float(score) < 2 for score in scores.split())
+    assert int(peak) < 1.5e6  # KiB

@@ -82,13 +82,16 @@ def test_a_split_comes_before_a_folder_of_its_name(tmp_path, monkeypatch):
     class Mnist(Source):
         description = "mnist test"
 
+        def pictures(self):
+            return 7, iter(())
+
         def splits(self):
             return {"test": 7}
 
     (tmp_path / "train").rename(tmp_path / "test")
     config = dataclasses.replace(CONFIG, dataset="mnist")
     monkeypatch.setattr(image_sets, "open_source", lambda config: Mnist())
-    monkeypatch.setattr(image_sets, "describe_data", lambda config: {})
+    monkeypatch.setattr(image_sets, "describe_data", lambda config, source: {})
     assert find_images("test", config).name == "mnist test, at 32 px"
     assert find_images("./test", config).load().num_images == 1
     (tmp_path / "test").rename(tmp_path / "pictures")
@@ -173,7 +176,7 @@ def test_a_run_evaluates_the_ema_or_the_raw_generator(
         return np.asarray(images).reshape(len(images), -1), None
 
     monkeypatch.setenv("SAGAN_TF_CACHE", str(tmp_path / "cache"))
-    extractor = Extractor("pixels", "0123", "none", network)
+    extractor = Extractor("pixels", "pixels", "0123", "none", network)
     monkeypatch.setattr(evaluation, "load_extractor", lambda *_: extractor)
     run = Run(dataclasses.replace(CONFIG, workdir=str(tmp_path)), model)
     ema_weights = model.ema_generator.get_weights()
@@ -184,8 +187,8 @@ def test_a_run_evaluates_the_ema_or_the_raw_generator(
         ("raw generator", model.generator),
     ):
         ema = generator is model.ema_generator
-        _, protocol, _ = run.evaluate(
-            ["kid"], "pixels", 6, 6, seed=3, truncation=0.5, ema=ema
+        _, protocol, _, _ = run.evaluate(
+            ["kernel"], "pixels", 6, 6, seed=3, truncation=0.5, ema=ema, force=True
         )
         assert protocol["fake"] == f"{network_name} at step 0, seed 3, truncation 0.5"
         expected[network_name] = to_uint8(generator(*inputs))
