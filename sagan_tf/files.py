@@ -143,10 +143,11 @@ def set_aside(path: str | Path, reason: object) -> None:
 
 def delete(path: Path) -> None:
     """Deletes a file or a folder, if it exists and can be deleted."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
+    # Folders that are nested a thousand deep cannot be deleted from Python.
+    with contextlib.suppress(OSError, RecursionError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
             path.unlink()
 
 

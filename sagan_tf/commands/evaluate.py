@@ -5,6 +5,7 @@ from typing import Any
 from absl import flags
 
 from sagan_tf.commands.run_flags import (
+    define_data_flag,
     define_run_flags,
     define_seed_flag,
     definers,
@@ -16,6 +17,7 @@ def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags."""
     define = definers(values)
     define_run_flags(values)
+    define_data_flag(values)
     define.list(
         "metrics",
         ["frechet", "kernel", "precision_recall"],

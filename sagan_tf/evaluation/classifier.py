@@ -31,7 +31,12 @@ _MAX_STEPS, _BATCH_SIZE = 1500, 128
 _VALIDATION, _MAX_VALIDATED = 0.1, 1000  # of the images that are not held out
 _VALIDATION_INTERVAL, _PATIENCE = 50, 300  # steps
 _MOST_FREQUENT = 0.8  # of an attribute that accuracy is measured by
-_VERSION = 3  # of this file: a changed classifier gives other scores
+# A classifier must get right so much of what chance gets wrong. With 20 % (46.5 %
+# accuracy in three classes) scores of a run of 60 steps looked like those of real
+# images. Rotations of 720 photos of CIFAR-10 give 29 %, and held-out photos then score
+# twelve times better than noise.
+LEAST_SKILL = 0.25
+_VERSION = 4  # of this file: a changed classifier gives other scores
 
 
 class Classifier(NamedTuple):
@@ -56,9 +61,9 @@ def load_classifier(config: Config) -> Classifier:
     """Loads the classifier of a config's data set, or trains it once.
 
     It learns the labels or, if the data set has attributes instead, as CelebA has,
-    the attributes. Without either, or with one class only, it learns by how much an
-    image was rotated: by 0, 90, 180 or 270 degrees
-    ([Gidaris et al., 2018](https://arxiv.org/abs/1803.07728)).
+    the attributes. Without either, with one class only, or if it is near chance on
+    held-out images, it learns by how much an image was rotated: by 0, 90, 180 or 270
+    degrees ([Gidaris et al., 2018](https://arxiv.org/abs/1803.07728)).
 
     It is trained on at most 1,500 batches of 128 images of the training size. The
     weights with the lowest loss on validation images are cached: a network that has
@@ -104,8 +109,8 @@ def _check_card(classifier: Classifier) -> None:
 
 
 def _train_once(config: Config, path: Path) -> Classifier:
-    print(f"Training the classifier of {config.dataset}, once (about a minute)")
-    classifier = _train(config)
+    print(f"Training the classifier of {config.dataset}, once (a minute or more)")
+    classifier = _train_best(config)
     card = classifier._asdict()
     del card["network"]
     # The card first: a cached network always has its card.
@@ -113,6 +118,27 @@ def _train_once(config: Config, path: Path) -> Classifier:
     with files.replacing(path) as partial:
         classifier.network.save(partial)
     return classifier
+
+
+def _train_best(config: Config) -> Classifier:
+    """Trains on classes or attributes and, if these are not learned, on rotations."""
+    examples = _load_examples(config)
+    classifier = _train(config, *examples)
+    skill = compute_skill(classifier.accuracy, classifier.chance)
+    if classifier.task == "rotations" or skill >= LEAST_SKILL:
+        return classifier
+    print(
+        f"Held-out accuracy of {classifier.task}: {classifier.accuracy:.1%}, near "
+        f"chance ({classifier.chance:.1%}). Training on rotations instead"
+    )
+    rotations = _train(config, "rotations", *examples[1:])
+    better = compute_skill(rotations.accuracy, rotations.chance) > skill
+    return rotations if better else classifier
+
+
+def compute_skill(accuracy: float, chance: float) -> float:
+    """Returns the share that a classifier gets right of what chance gets wrong."""
+    return (accuracy - chance) / (1 - chance) if chance < 1 else 0.0
 
 
 class _Examples(NamedTuple):
@@ -136,8 +162,9 @@ class _Examples(NamedTuple):
         return _Examples(np.concatenate(rotated), targets)
 
 
-def _train(config: Config) -> Classifier:
-    task, rest, held_out = _load_examples(config)
+def _train(
+    config: Config, task: str, rest: "_Examples", held_out: "_Examples"
+) -> Classifier:
     random = np.random.default_rng(0)
     order = random.permutation(len(rest.images))
     count = int(np.clip(_VALIDATION * len(order), 1, _MAX_VALIDATED))

@@ -9,6 +9,8 @@ from absl import logging
 from tqdm import tqdm
 
 from sagan_tf import files
+from sagan_tf.arrays import NUMERIC, load_arrays
+from sagan_tf.errors import UserError
 from sagan_tf.evaluation.cache import cache_dir, digest
 from sagan_tf.evaluation.extractors import Extractor
 from sagan_tf.evaluation.gaussian import Gaussian, RunningGaussian
@@ -100,19 +102,18 @@ def _read(path: Path) -> FeatureSet | None:
     if not path.exists():
         return None
     try:
-        with open(path, "rb") as file, np.load(file) as arrays:
-            cached = FeatureSet(
-                gaussian=Gaussian(
-                    int(arrays["count"]), arrays["mean"], arrays["covariance"]
-                ),
-                features=arrays["features"] if "features" in arrays else None,
-                probabilities=None,
-                labels=arrays["labels"] if "labels" in arrays else None,
-                digest=str(arrays["digest"]),
-            )
+        arrays = load_arrays(path, NUMERIC + "U")
+        cached = FeatureSet(
+            gaussian=Gaussian(
+                int(arrays["count"]), arrays["mean"], arrays["covariance"]
+            ),
+            features=arrays.get("features"),
+            probabilities=None,
+            labels=arrays.get("labels"),
+            digest=str(arrays["digest"]),
+        )
         _check(cached)
-    # A damaged .npz fails in NumPy, zipfile or zlib, each in its own ways.
-    except Exception as error:
+    except (UserError, KeyError, TypeError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         logging.warning("%s is damaged and computed anew (%.200s)", path, reason)
         return None

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sagan_tf.arrays import load_arrays
 from sagan_tf.config import Config
 from sagan_tf.data import load_images, open_source
 from sagan_tf.data.loading import choose
@@ -304,13 +305,12 @@ def _in_chunks(images: np.ndarray, labels: np.ndarray | None) -> LoadedImages:
 def _load_file(
     path: Path, config: Config, num_images: int | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    try:
-        with open(path, "rb") as file, np.load(file) as arrays:
-            images = arrays["images"]
-            labels = arrays["labels"] if "labels" in arrays else None
-    # A damaged .npz fails in NumPy, zipfile or zlib, each in its own ways.
-    except Exception as error:
-        raise UserError(f"{path} has no readable array 'images' ({error})") from None
+    arrays = load_arrays(path)
+    if "images" not in arrays:
+        raise UserError(
+            f"{path} has no array 'images', only {', '.join(arrays) or 'nothing'}"
+        )
+    images, labels = arrays["images"], arrays.get("labels")
     expected = (config.image_size, config.image_size, config.channels)
     if images.shape[1:] != expected or images.dtype != np.uint8 or not images.size:
         raise UserError(

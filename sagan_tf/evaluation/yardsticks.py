@@ -13,17 +13,13 @@ from sagan_tf import files
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation.cache import cache_dir, digest
+from sagan_tf.evaluation.classifier import LEAST_SKILL, compute_skill
 from sagan_tf.evaluation.evaluate import Evaluator
 from sagan_tf.evaluation.extractors import Extractor
 from sagan_tf.evaluation.image_sets import ImageSet, uniform_noise
 from sagan_tf.evaluation.metrics import score_name
 
 _VERSION = 1  # of the metrics: changed formulas give other scores
-# A classifier must get right so much of what chance gets wrong. With 20 % (46.5 %
-# accuracy in three classes) scores of a run of 60 steps looked like those of real
-# images. Rotations of 720 photos of CIFAR-10 give 29 %, and held-out photos then score
-# twelve times better than noise.
-_LEAST_SKILL = 0.25
 # Real images must be far from the worst that there is, or nothing fits in between.
 _LEAST_RATIO = 10
 
@@ -101,8 +97,7 @@ def find_fault(extractor: Extractor, yardsticks: Yardsticks) -> str | None:
     faults: list[str] = []
     accuracy, chance = extractor.accuracy, extractor.chance
     if accuracy is not None and chance is not None:
-        skill = (accuracy - chance) / (1 - chance) if chance < 1 else 0.0
-        if skill < _LEAST_SKILL:
+        if compute_skill(accuracy, chance) < LEAST_SKILL:
             faults.append(
                 f"its held-out accuracy is {accuracy:.1%}, near chance ({chance:.1%})"
             )

@@ -74,7 +74,7 @@ def write_training_video(
 
 def _read_grid(path: Path) -> np.ndarray:
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=["PNG"]) as picture:
             frame = np.asarray(picture)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(

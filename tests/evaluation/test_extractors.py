@@ -70,7 +70,7 @@ def test_the_classifier_is_trained_once_and_learns_classes(monkeypatch, own_cach
     assert extractor.chance == pytest.approx(most_frequent / len(held_out.labels))
     assert f"accuracy {extractor.accuracy:.1%}, chance 14.0%" in extractor.name
 
-    monkeypatch.setattr(classifier, "_train", None)  # must not be called again
+    monkeypatch.setattr(classifier, "_train_best", None)  # must not be called again
     again = load_extractor("classifier", CONFIG)
     assert again[:4] == extractor[:4] and again[5:] == extractor[5:]
     np.testing.assert_array_equal(again(images())[0], features)
@@ -110,9 +110,10 @@ def test_the_classifier_does_not_memorize(monkeypatch):
         learned.append(images)
         return train_on_batch(model, images, labels)
 
+    monkeypatch.setattr(classifier, "LEAST_SKILL", -10.0)  # nothing can be learned
     monkeypatch.setattr(classifier, "_compute_loss", spy)
     monkeypatch.setattr(keras.Model, "train_on_batch", learn)
-    trained = classifier._train(CONFIG)
+    trained = classifier._train_best(CONFIG)
     losses = validations
     best = int(np.argmin(losses))
     assert len(losses) == best + 1 + 20 // 5 < 40
@@ -147,6 +148,7 @@ def test_the_classifier_learns_attributes_where_there_are_no_labels(monkeypatch)
         classifier, "load_held_out_attributes", lambda *_: attributes[:20]
     )
     monkeypatch.setattr(classifier, "_MAX_STEPS", 2)
+    monkeypatch.setattr(classifier, "LEAST_SKILL", -10.0)  # two steps learn nothing
     trained = classifier.load_classifier(CONFIG)
     assert trained.task == "attributes" and 0 <= trained.accuracy <= 1
     share = bright[:20].mean()
@@ -195,6 +197,25 @@ def test_the_classifier_learns_rotations_where_there_is_nothing_else(
     for path in tmp_path.glob("*.png"):
         path.rename(tmp_path / "only" / path.name)
     assert classifier._load_examples(config)[0] == "rotations"
+
+
+@pytest.mark.slow
+def test_rotations_replace_classes_that_cannot_be_learned(
+    tmp_path, monkeypatch, capsys
+):
+    random = np.random.default_rng(0)
+    ramp = np.linspace(0, 200, 32)[:, None]
+    for number in range(300):
+        pixels = np.uint8(ramp + random.integers(0, 56, (32, 32)))
+        folder = tmp_path / f"class{random.integers(2)}"
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    config = Config(dataset="folder", data_dir=str(tmp_path), image_size=32, channels=1)
+    monkeypatch.setattr(classifier, "_MAX_STEPS", 60)
+    extractor = load_extractor("classifier", config)
+    assert extractor.short_name == "rotations" and extractor.accuracy > 0.9
+    said = capsys.readouterr().out
+    assert "Held-out accuracy of classes: " in said and "near chance" in said
 
 
 def test_rotations_are_those_of_their_targets():
@@ -260,7 +281,7 @@ def test_a_classifier_with_nan_loss_is_an_error(monkeypatch):
 def test_the_digest_of_a_classifier_is_that_of_its_weights(monkeypatch, tmp_path):
     network = classifier._build(CONFIG, 16, 2)
     trained = classifier.Classifier(network, "classes", 0.5, 0.5)
-    monkeypatch.setattr(classifier, "_train", lambda _: trained)
+    monkeypatch.setattr(classifier, "_train_best", lambda _: trained)
     digests = []
     for cache, change in (("one", 0), ("two", 0), ("three", 1)):
         monkeypatch.setenv("SAGAN_TF_CACHE", str(tmp_path / cache))
@@ -277,7 +298,7 @@ def test_each_data_set_has_its_own_classifier(monkeypatch, tmp_path):
         network = classifier._build(CONFIG, 16, 2)
         return classifier.Classifier(network, "classes", 0.5, 0.5)
 
-    monkeypatch.setattr(classifier, "_train", train)
+    monkeypatch.setattr(classifier, "_train_best", train)
     for folder in ("one", "two"):
         for name in ("a", "b"):
             (tmp_path / folder / name).mkdir(parents=True)

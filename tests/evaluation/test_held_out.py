@@ -116,7 +116,8 @@ def test_the_classifier_never_learns_from_what_is_held_out(monkeypatch):
         "_compute_loss",
         lambda _, examples: validated.append(examples.images) or 1.0,
     )
-    classifier._train(CONFIG)
+    monkeypatch.setattr(classifier, "LEAST_SKILL", -10.0)  # nothing is learned
+    classifier._train_best(CONFIG)
     seen = as_set(np.concatenate(learned))
     assert len(seen) > 250
     assert not seen & as_set(classifier.scale(held_out.images).numpy())
@@ -165,15 +166,15 @@ def test_with_a_test_split_the_reference_is_the_whole_training_split(monkeypatch
 
 def test_a_folder_is_listed_once(photos, monkeypatch):
     listed = []
-    paths = Folder.paths.func
+    found = Folder._found.func
 
     def spy(folder):
         listed.append(folder.root)
-        return paths(folder)
+        return found(folder)
 
-    spied = type(Folder.paths)(spy)
-    spied.__set_name__(Folder, "paths")
-    monkeypatch.setattr(Folder, "paths", spied)
+    spied = type(Folder._found)(spy)
+    spied.__set_name__(Folder, "_found")
+    monkeypatch.setattr(Folder, "_found", spied)
     image_sets.find_images("train", photos)
     assert len(listed) == 1
 

@@ -34,7 +34,7 @@ def load(image_set):
         ({"images": np.float32(IMAGES)}, "Received: float32"),
         ({"images": IMAGES[:0]}, r"\[0, 32, 32, 1\]"),
         ({"images": np.uint8(3)}, r"Received: uint8 \[\]"),
-        ({"pictures": IMAGES}, "no readable array 'images'"),
+        ({"pictures": IMAGES}, "has no array 'images'"),
         ({"images": IMAGES, "labels": np.arange(7)}, "label for each of its 20"),
         ({"images": IMAGES, "labels": np.ones(20)}, r"Received: float64 \[20\]"),
     ],
@@ -67,7 +67,7 @@ def test_a_damaged_file_is_an_error(tmp_path):
         *(array, bytes(compressed)),
     ):
         path.write_bytes(damaged)
-        with pytest.raises(UserError, match="no readable array 'images'"):
+        with pytest.raises(UserError, match="is not an .npz file of arrays"):
             find_images(str(path), CONFIG).load()
 
 

@@ -10,6 +10,7 @@ from sagan_tf.evaluation.extractors import Extractor
 from sagan_tf.evaluation.formulas import frechet_distance
 from sagan_tf.evaluation.gaussian import Gaussian
 from sagan_tf.models.builders import build_sagan
+from sagan_tf.signals import Signals
 from sagan_tf.training import evaluation as evaluation_module
 from sagan_tf.training.checkpoints import Checkpoints
 from sagan_tf.training.logs import Board
@@ -78,7 +79,7 @@ def evaluation_for(
     checkpoints = Checkpoints(workdir, model)
     sampler = Sampler(model.ema_generator)
     evaluation = evaluation_module.Evaluation(
-        config, sampler, checkpoints, Board(workdir / "logs")
+        config, sampler, checkpoints, Board(workdir / "logs"), Signals()
     )
     evaluation.set_model(model)
     return evaluation, checkpoints
@@ -91,7 +92,6 @@ def evaluate_steps(evaluation, first, last):
     for step in range(first, last):
         model.step.assign(step + 1)
         evaluation.on_train_batch_end(step, LOGS)
-    evaluation.on_train_end()
 
 
 def read_scores(workdir):
@@ -147,7 +147,6 @@ def test_the_best_checkpoint_is_saved_before_its_row(model, tmp_path, monkeypatc
     monkeypatch.setattr(evaluation._checkpoints, "save_best", interrupted)
     with pytest.raises(KeyboardInterrupt):
         evaluate_steps(evaluation, 0, 2)
-    evaluation.on_train_end()
     assert read_scores(tmp_path) == [(0, 9.0)]
 
 
@@ -223,7 +222,6 @@ def test_an_interrupted_evaluation_is_made_on_resume(
         model.step.assign(2)
         with pytest.raises(KeyboardInterrupt):
             evaluation.on_train_batch_end(1, LOGS)
-    evaluation.on_train_end()
     # The interrupted step is saved, and training resumes from it.
     resumed, checkpoints = evaluation_for(model, run, monkeypatch)
     evaluate_steps(resumed, 2, 6)
@@ -245,7 +243,6 @@ def test_an_interruption_of_the_first_evaluation_leaves_nothing(
         model.step.assign(0)
         with pytest.raises(KeyboardInterrupt):
             evaluation.on_train_begin()
-    evaluation.on_train_end()
     evaluate_steps(evaluation, 0, 2)
     assert [step for step, _ in read_scores(tmp_path)] == [0, 2]
 
