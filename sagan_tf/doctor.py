@@ -187,8 +187,8 @@ def list_data_checks(
         # Training downloads what is missing, and says if there is no such data set.
         command = f"python -m sagan_tf train {shlex.quote(f'--dataset={dataset}')}"
         remedy = (
-            f"Download it: {command}. Or give the folder where it is prepared: "
-            "--data_dir=DIR"
+            "Give the folder where it is prepared, --data_dir=DIR, or download it: "
+            f"{command}"
         )
     return [Check("data", functools.partial(check_data, find_config), remedy)]
 
@@ -230,6 +230,9 @@ def check_keras() -> Iterator[Finding]:
     remedy = f"python -m pip install {shlex.quote(str(requirement))}"
     if importlib.util.find_spec("keras") is None:
         yield Finding("Keras", "failure", "not installed", remedy)
+        return
+    if importlib.util.find_spec("tensorflow") is None:
+        yield Finding("Keras", "skipped", "needs TensorFlow")
         return
     try:
         check_backend()
@@ -423,7 +426,7 @@ def check_checkpoints(workdir: Path) -> Iterator[Finding]:
             "checkpoints",
             "failure",
             problem,
-            f"Delete it; an earlier one is used then: rm {shlex.quote(str(path))}.*"
+            f"Delete it; the others are whole: rm {shlex.quote(str(path))}.*"
             if len(problems) < len(paths)
             else "Restore the folder from a copy, or train anew in another --workdir",
         )
@@ -556,8 +559,8 @@ def _check_count(config: Config, count: int) -> Iterator[Finding]:
             "data",
             "warning",
             f"{_count(count, 'image')}, which the discriminator may memorize",
-            f"{command} --augmentation=color,translation,cutout --horizontal_flip (the "
-            "last one not for text)",
+            f"For photos, not for text: {command} "
+            "--augmentation=color,translation,cutout --horizontal_flip",
         )
 
 
