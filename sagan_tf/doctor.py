@@ -547,11 +547,12 @@ def _check_count(config: Config, count: int) -> Iterator[Finding]:
         given.append(f"--data_dir={config.data_dir}")
     command = f"python -m sagan_tf train {shlex.join(given)}"
     if count < config.batch_size:
+        command += f" --batch_size={count}"
         yield Finding(
             "data",
             "failure",
             f"{_count(count, 'image')}, fewer than --batch_size={config.batch_size}",
-            f"{command} --batch_size={count}",
+            command,
         )
     is_few = count < _FEW_IMAGES and config.dataset != "digits"
     if is_few and not config.augmentation:

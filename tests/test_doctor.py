@@ -293,6 +293,7 @@ def test_fewer_images_than_the_batch_size_or_without_class(report, photos, untra
     fewer = lines["data"][1]
     assert fewer.startswith("failure 60 images, fewer than --batch_size=64\n->")
     assert fewer.endswith(f"--data_dir={photos} --batch_size=60")
+    assert "--batch_size=60 --augmentation=" in lines["data"][2]
     (photos / "a" / "0.png").rename(photos / "0.png")
     code, lines, _ = report("--dataset=folder_conditional", f"--data_dir={photos}")
     assert code == 1
