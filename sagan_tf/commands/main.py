@@ -18,7 +18,7 @@ from sagan_tf.signals import Signals
 
 COMMANDS = (
     *("train", "sample", "interpolate", "attend", "evaluate", "neighbors", "video"),
-    *("export", "import_torch"),
+    *("export", "doctor", "import_torch"),
 )
 _SETTINGS = {field.name for field in dataclasses.fields(Config)}
 _HELP = {"-h", "--help", "--helpfull", "--helpshort"}
