@@ -454,7 +454,7 @@ def check_logs(workdir: Path) -> Iterator[Finding]:
             if path.suffix == ".json":
                 read_json(path)
             else:
-                logs._parse_rows(read_text(path))
+                logs.parse_rows(read_text(path))
         except Exception as error:
             bad += 1
             quoted = shlex.quote(str(path))
@@ -540,7 +540,7 @@ def check_data(find_config: Callable[[], Config]) -> Iterator[Finding]:
 
 
 def _check_count(config: Config, count: int) -> Iterator[Finding]:
-    from sagan_tf.training.train import _FEW_IMAGES
+    from sagan_tf.training.train import FEW_IMAGES
 
     given = [f"--dataset={config.dataset}"]
     if config.data_dir:
@@ -554,7 +554,7 @@ def _check_count(config: Config, count: int) -> Iterator[Finding]:
             f"{_count(count, 'image')}, fewer than --batch_size={config.batch_size}",
             command,
         )
-    is_few = count < _FEW_IMAGES and config.dataset != "digits"
+    is_few = count < FEW_IMAGES and config.dataset != "digits"
     if is_few and not config.augmentation:
         yield Finding(
             "data",

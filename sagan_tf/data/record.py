@@ -32,28 +32,47 @@ def make_record(data: LoadedData) -> dict[str, Any]:
     return record
 
 
-def check_record(run_dir: Path, record: dict[str, Any], accept: bool) -> None:
-    """Compares data with those of the run so far, and keeps their record.
+def find_changes(run_dir: Path, record: dict[str, Any]) -> str | None:
+    """Compares data with those that a run was trained on.
 
     Args:
-        run_dir: Run directory; the record is its `data.json`. Without one, as in a new
-            run or one of version 0.1, the data are accepted.
+        run_dir: Run directory; the record of its data is `data.json`.
+        record: That of the data, by `make_record`.
+
+    Returns:
+        What has changed, or None if nothing has or there is no record, as in a new run
+        or one of version 0.1.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
+    path = run_dir / "data.json"
+    former = _read_record(path) if path.exists() else record
+    if former["sha256"] == record["sha256"]:
+        return None
+    return _describe_changes(former, record)
+
+
+def check_record(run_dir: Path, record: dict[str, Any], accept: bool) -> None:
+    """Refuses data that have changed since a run was trained, and keeps their record.
+
+    Args:
+        run_dir: Run directory.
         record: That of the data, by `make_record`.
         accept: Boolean, whether changed data are accepted from now on.
 
     Raises:
         UserError: if the data have changed, or the file is damaged.
     """
-    path = run_dir / "data.json"
-    former = _read_record(path) if path.exists() else record
-    if former["sha256"] != record["sha256"] and not accept:
+    changes = find_changes(run_dir, record)
+    if changes and not accept:
         raise UserError(
             f"The data are no longer those that the run in {run_dir} was trained on: "
-            f"{_describe_changes(former, record)}. Restore them, or resume with the "
-            "data as they are now by adding --accept_changed_data"
+            f"{changes}. Restore them, or resume with the data as they are now by "
+            "adding --accept_changed_data"
         )
-    if former != record or not path.exists():
-        write_text(path, json.dumps(record) + "\n")
+    if changes or not (run_dir / "data.json").exists():
+        write_text(run_dir / "data.json", json.dumps(record) + "\n")
 
 
 def _read_record(path: Path) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def _read_rows(path: Path, step: int) -> list[dict[str, str]]:
     if not path.exists():
         return []
     try:
-        rows = _parse_rows(read_text(path))
+        rows = parse_rows(read_text(path))
     except (UserError, ValueError, csv.Error) as error:
         set_aside(path, f"the log cannot be read ({error})")
         return []
@@ -127,7 +127,7 @@ def _read_rows(path: Path, step: int) -> list[dict[str, str]]:
     return [row for row in rows if int(row["step"]) <= step]
 
 
-def _parse_rows(text: str) -> list[dict[str, str]]:
+def parse_rows(text: str) -> list[dict[str, str]]:
     """Returns the rows of a log.
 
     Raises:

@@ -27,7 +27,7 @@ from sagan_tf.training.lock import lock_run
 from sagan_tf.training.logs import Board
 from sagan_tf.visualization.paths import unused_path
 
-_FEW_IMAGES = 10_000
+FEW_IMAGES = 10_000
 
 
 def train(
@@ -131,7 +131,7 @@ def _report_data(config: Config, data: LoadedData) -> None:
     if data.skipped:
         lines = "".join(f"{line}\n" for line in data.skipped)
         write_text(config.run_dir / "logs" / "skipped_files.txt", lines)
-    is_few = len(data.images) < _FEW_IMAGES and config.dataset != "digits"
+    is_few = len(data.images) < FEW_IMAGES and config.dataset != "digits"
     if is_few and not config.augmentation:
         print(
             f"{len(data.images):,} images are few: the discriminator may memorize "
