@@ -249,7 +249,7 @@ def load_run(workdir: str | Path, best: bool = False, step: int | None = None) -
         if best:
             raise UserError(
                 f"The run in {workdir} has no best checkpoint: it was not trained with "
-                "--evaluation_interval, or with an extractor that cannot judge its data"
+                "--evaluation_interval, or its extractor cannot judge its data"
             )
         steps = {int(p.name.removeprefix("step-")) for p in find_checkpoints(workdir)}
         if step is not None and steps:

@@ -379,7 +379,7 @@ def test_mistakes_are_one_clear_line(workdir, conditional, tmp_path, fails):
     (tmp_path / "folder" / "000000.png").touch()
     run, classes = f"--workdir={workdir}", f"--workdir={conditional}"
     for arguments, message in (
-        (["sample", run, f"--output={tmp_path / 'file'}"], "cannot be written: Not a dir"),
+        (["sample", run, f"--output={tmp_path / 'file'}"], "Not a directory"),
         (["sample", run, f"--output={tmp_path}/file/x.png"], "/file: File exists"),
         (["sample", run, f"--output={tmp_path / 'folder'}"], "is not empty"),
         (["sample", run, "--output=x.jpg"], "takes FILE.png, FILE.npz or a folder"),

@@ -228,12 +228,14 @@ def test_damaged_runs(workdir, tmp_path_factory, capsys, names, damage, seed, co
 
 
 def damage_file(path, damage, random):
+    if not path.parent.is_dir():  # damaged already
+        return
     content = path.read_bytes() if path.is_file() else b""
     if path.is_dir():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-    if damage == "missing" or not path.parent.is_dir():
+    if damage == "missing":
         return
     if damage == "folder":
         path.mkdir()

@@ -28,17 +28,11 @@ def lock_run(run_dir: Path) -> Iterator[None]:
     Raises:
         UserError: if another process holds it; which, where and since when.
     """
-    with write_errors(run_dir):
-        run_dir.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(run_dir / _LOCK)
-        try:
-            lock.acquire(blocking=False)
-        except filelock.Timeout:
-            raise UserError(
-                f"{run_dir} is being written by {describe_holder(run_dir)}. Stop it, "
-                "wait for its end, or give another --workdir"
-            ) from None
+    lock = filelock.FileLock(run_dir / _LOCK)
     try:
+        with write_errors(run_dir):
+            run_dir.mkdir(parents=True, exist_ok=True)
+            lock.acquire(blocking=False)
         holder = {
             "process": os.getpid(),
             "host": socket.gethostname(),
@@ -46,10 +40,16 @@ def lock_run(run_dir: Path) -> Iterator[None]:
         }
         write_text(run_dir / _HOLDER, json.dumps(holder) + "\n")
         yield
+    except filelock.Timeout:
+        raise UserError(
+            f"{run_dir} is being written by {describe_holder(run_dir)}. Stop it, wait "
+            "for its end, or give another --workdir"
+        ) from None
     finally:
-        delete(run_dir / _HOLDER)
-        lock.release()
-        _delete_if_unused(run_dir)
+        if lock.is_locked:
+            delete(run_dir / _HOLDER)
+            lock.release()
+            _delete_if_unused(run_dir)
 
 
 def is_locked(run_dir: Path) -> bool:
