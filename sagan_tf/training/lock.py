@@ -32,7 +32,7 @@ def lock_run(run_dir: Path) -> Iterator[None]:
     try:
         with write_errors(run_dir):
             run_dir.mkdir(parents=True, exist_ok=True)
-            lock.acquire(blocking=False)
+        lock.acquire(blocking=False)
         holder = {
             "process": os.getpid(),
             "host": socket.gethostname(),
