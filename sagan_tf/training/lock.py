@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import fcntl
 import json
 import os
 import socket
@@ -53,15 +54,21 @@ def lock_run(run_dir: Path) -> Iterator[None]:
 
 
 def is_locked(run_dir: Path) -> bool:
-    """Returns whether a process holds a run directory."""
-    if not (run_dir / _LOCK).exists():
+    """Returns whether a process holds a run directory; nothing is written.
+
+    Raises:
+        OSError: if the lock file cannot be read.
+    """
+    path = run_dir / _LOCK
+    if not path.exists():
         return False
-    lock = filelock.FileLock(run_dir / _LOCK)
-    try:
-        with lock.acquire(blocking=False):
-            return False
-    except filelock.Timeout:
-        return True
+    # filelock would truncate the file, which needs permission to write.
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def describe_holder(run_dir: Path) -> str:
