@@ -234,7 +234,7 @@ def test_damaged_checkpoints_are_named(report, run, untrained):
     ]
     last.with_name(f"{last.name}.{DATA}").unlink()
     _, lines, _ = report(f"--workdir={run}")
-    assert f"failure {last} has no data file" in lines["checkpoints"][1]
+    assert f"failure {last} is damaged at " in lines["checkpoints"][1]
     assert "Restore the folder from a copy" in lines["checkpoints"][1]
 
 
@@ -289,9 +289,9 @@ def test_a_missing_run_fails(report, tmp_path, untrained):
         (
             ["--dataset=mnist", "--data_dir={empty}"],
             "mnist is not in {empty}",
-            "or download it: python -m sagan_tf train --dataset=mnist",
+            "--data_dir=DIR. Training downloads what is missing",
         ),
-        (["--dataset=mnits"], "There is no dataset 'mnits'", "--dataset=mnits"),
+        (["--dataset=mnits"], "There is no dataset 'mnits'", "what is missing"),
     ],
 )
 def test_missing_data_fail_with_the_remedy(

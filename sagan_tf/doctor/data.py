@@ -26,11 +26,9 @@ def list_checks(
     remedy = f"Give the folder of the images: {COMMAND} --dataset=folder --data_dir=DIR"
     name = dataset or (run.dataset if run else "folder")
     if name != "folder":
-        # Training downloads what is missing.
-        command = f"python -m sagan_tf train {shlex.quote(f'--dataset={name}')}"
         remedy = (
-            "Give another name, or the folder where it is prepared, --data_dir=DIR, or "
-            f"download it: {command}"
+            "Give another name, or the folder where it is prepared: --data_dir=DIR. "
+            "Training downloads what is missing"
         )
     find = functools.partial(check_data, dataset, data_dir, workdir)
     return [Check("data", find, remedy)]

@@ -52,7 +52,7 @@ def check_devices() -> Iterator[Finding]:
         yield Finding(
             "devices",
             "warning",
-            f"{found}; TensorFlow sees no GPU. Training on a CPU is for small images",
+            f"{found}. Training on a CPU is for small images",
             "Start with 32 px: python -m sagan_tf train --dataset=digits",
         )
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime
-import fcntl
 import json
 import os
 import socket
@@ -54,21 +53,18 @@ def lock_run(run_dir: Path) -> Iterator[None]:
 
 
 def is_locked(run_dir: Path) -> bool:
-    """Returns whether a process holds a run directory; nothing is written.
+    """Returns whether a process holds a run directory.
 
     Raises:
-        OSError: if the lock file cannot be read.
+        OSError: if there is no permission to find out.
     """
-    path = run_dir / _LOCK
-    if not path.exists():
+    if not (run_dir / _LOCK).exists():
         return False
-    # filelock would truncate the file, which needs permission to write.
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    try:
+        with filelock.FileLock(run_dir / _LOCK).acquire(blocking=False):
+            return False
+    except filelock.Timeout:
+        return True
 
 
 def describe_holder(run_dir: Path) -> str:
