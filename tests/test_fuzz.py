@@ -174,7 +174,7 @@ FLAG_TEXTS = st.sampled_from(
 
 
 @pytest.mark.slow
-@settings(max_examples=max(30, CASES // 4))
+@settings(max_examples=CASES // 4)
 @given(st.data())
 def test_commands_of_a_run(workdir, tmp_path_factory, capsys, data):
     """Any flags of any command; outputs go to a folder of their own."""
@@ -205,7 +205,7 @@ FILES = [
 
 
 @pytest.mark.slow
-@settings(max_examples=max(30, CASES // 4))
+@settings(max_examples=CASES // 4)
 @given(
     st.lists(st.sampled_from(FILES), min_size=1, max_size=3, unique=True),
     st.sampled_from(

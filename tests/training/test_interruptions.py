@@ -42,13 +42,18 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(
     assert_same_run(tmp_path, undisturbed)
 
 
-def interrupt_until_done(workdir, number, environment, moments):
-    """Starts a run until it is complete; returns how often it was interrupted."""
+def interrupt_until_done(workdir, number, environment, moments, most=4):
+    """Starts a run until it is complete, and interrupts it at most so often.
+
+    Returns:
+        How often it was interrupted.
+    """
     interruptions = 0
     while True:
         process = start(*RUN, f"--workdir={workdir}", env=environment)
+        seconds = moments.uniform(0, LONGEST) if interruptions < most else None
         try:
-            process.wait(timeout=moments.uniform(0, LONGEST))
+            process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             process.send_signal(number)
         try:
