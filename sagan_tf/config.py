@@ -337,7 +337,7 @@ class Config:
         True,
         "Training",
         "Lower the EMA's decay in the first steps, to forget the initial weights. "
-        "--init_from turns it off.",
+        "--init_from turns it off, and sets --ema_start_step=0.",
     )
     precision: str = _setting(
         "float32",

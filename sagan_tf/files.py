@@ -1,10 +1,12 @@
 """Files: written as a whole or not at all, and read with a clear line if damaged."""
 
 import contextlib
+import itertools
 import json
 import os
 import re
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,8 @@ from absl import logging
 
 from sagan_tf.errors import UserError
 
-# Before the process and the name of a file that is being written.
-_PARTIAL = ".partial-"
+# Before host, process and name of what is being written, and of what it replaces.
+_PARTIAL, _FORMER = ".partial-", "former-"
 
 
 @contextlib.contextmanager
@@ -51,12 +53,17 @@ def replacing(
             yield partial
             if partial.is_dir() and path.is_dir():
                 # A folder with files cannot be replaced: it is moved out of the way.
-                former = partial_path(path.with_name(f"former-{path.name}"))
+                former = partial_path(path.with_name(_FORMER + path.name))
                 delete(former)
                 os.replace(path, former)
-                os.replace(partial, path)
+                try:
+                    os.replace(partial, path)
+                except BaseException:
+                    os.replace(former, path)
+                    raise
                 delete(former)
             else:
+                sync(partial)
                 os.replace(partial, path)
         finally:
             delete(partial)
@@ -135,7 +142,7 @@ def set_aside(path: str | Path, reason: object) -> None:
         reason: What is wrong with it.
     """
     path = Path(path)
-    damaged = path.with_name(path.name + ".damaged")
+    damaged = unused_path(path.with_name(path.name + ".damaged"))
     with write_errors(damaged):
         os.replace(path, damaged)
     logging.warning("%s: %s. It is kept as %s", path, reason, damaged.name)
@@ -153,12 +160,50 @@ def delete(path: Path) -> None:
 
 def partial_path(path: Path) -> Path:
     """Returns where this process writes a file or folder before it replaces `path`."""
-    return path.with_name(f"{_PARTIAL}{os.getpid()}-{path.name}")
+    return path.with_name(f"{_PARTIAL}{_host()}-{os.getpid()}-{path.name}")
 
 
 def delete_partial(folder: Path) -> None:
-    """Deletes what processes that have ended left half-written in a folder."""
+    """Deletes what processes of this host that have ended left half-written.
+
+    What one had moved out of the way, but not yet replaced, is moved back.
+
+    Args:
+        folder: Folder, without those below it.
+    """
     for path in folder.glob(f"{_PARTIAL}*"):
-        match = re.match(rf"{re.escape(_PARTIAL)}(\d+)-", path.name)
-        if match and not psutil.pid_exists(int(match[1])):
+        pattern = rf"{re.escape(_PARTIAL + _host())}-(\d+)-(.*)"
+        match = re.fullmatch(pattern, path.name, re.DOTALL)
+        # In a container every process may have the number of the one before.
+        if not match or (
+            int(match[1]) != os.getpid() and psutil.pid_exists(int(match[1]))
+        ):
+            continue
+        target = folder / match[2].removeprefix(_FORMER)
+        if match[2].startswith(_FORMER) and not target.exists():
+            os.replace(path, target)
+        else:
             delete(path)
+
+
+def sync(path: Path) -> None:
+    """Waits until a file is on the disk: a power failure must not leave it empty."""
+    if path.is_file():
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+
+
+def unused_path(path: Path) -> Path:
+    """Returns a path, or if it exists the first unused one of `NAME_2`, `NAME_3`, ...
+
+    Default outputs get their names here, so that nothing is overwritten unasked.
+    """
+    candidates = (
+        path.with_name(f"{path.stem}_{number}{path.suffix}")
+        for number in itertools.count(2)
+    )
+    return next(p for p in itertools.chain([path], candidates) if not p.exists())
+
+
+def _host() -> str:
+    return re.sub(r"[^\w.-]", "_", socket.gethostname())

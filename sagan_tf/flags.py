@@ -3,8 +3,10 @@
 It imports neither TensorFlow nor Keras, so that help and errors appear at once.
 """
 
+import csv
 import dataclasses
 import difflib
+import io
 import math
 import os
 import re
@@ -80,7 +82,7 @@ def config_from_flags(
         config = load_preset(preset)
         overrides.setdefault("workdir", f"runs/{Path(preset).stem}")
     elif base is not None:
-        config = load_config(base)
+        config = _with_data(load_config(base), overrides)
     elif workdir and is_saved and "dataset" not in overrides:
         config = load_config(workdir)
     else:
@@ -90,13 +92,27 @@ def config_from_flags(
     return dataclasses.replace(config, **overrides)
 
 
+def _with_data(config: Config, overrides: dict[str, Any]) -> Config:
+    """Returns a run's settings with the data set that flags name, if they name one."""
+    if "dataset" in overrides:
+        data = _find_preset(overrides.pop("dataset"))
+        fields = ("dataset", "data_dir", "split", "crop_size", "classes")
+        values = {name: getattr(data, name) for name in fields}
+        return dataclasses.replace(config, **values)
+    if "data_dir" in overrides:
+        return dataclasses.replace(config, classes=())
+    return config
+
+
 def format_setting(name: str, value: Any) -> str:
     """Returns the flag that sets a field of `Config` to a value."""
     if isinstance(value, bool):
         return f"--{'no' * (not value)}{name}"
     if isinstance(value, tuple):
-        value = ",".join(map(str, value))
-    return f"--{name}={'' if value is None else value}"
+        text = io.StringIO()
+        csv.writer(text, lineterminator="").writerow(value)
+        value = text.getvalue()
+    return f"--{name}={value}"
 
 
 def split_location(location: str) -> tuple[str, bool, int | None]:

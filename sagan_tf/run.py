@@ -9,12 +9,12 @@ import numpy as np
 
 from sagan_tf.config import Config, load_config
 from sagan_tf.errors import UserError
+from sagan_tf.files import unused_path
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.models.sagan import SAGAN
 from sagan_tf.sampling import Sampler
 from sagan_tf.visualization.attend import write_attention
 from sagan_tf.visualization.neighbors import write_neighbors
-from sagan_tf.visualization.paths import unused_path
 from sagan_tf.visualization.samples import write_interpolation, write_samples
 
 Labels = Sequence[int | str] | np.ndarray | int | str | None

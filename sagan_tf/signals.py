@@ -57,8 +57,9 @@ class Signals:
 
     def __exit__(self, *_: object) -> None:
         Signals._depth -= 1
-        # After a signal the default action stays: the next one ends the process.
-        if self._received is None:
+        # After a signal the default action stays until the end: the next signal ends
+        # the process. A notebook needs its handlers back.
+        if self._received is None or not Signals._depth:
             for number, handler in self._former.items():
                 signal.signal(number, handler)
 

@@ -1,15 +1,18 @@
 import errno
 import os
+import socket
 
 import pytest
 
 from sagan_tf.errors import UserError, printable
 from sagan_tf.files import (
     delete_partial,
+    partial_path,
     read_json,
     read_text,
     replacing,
     set_aside,
+    unused_path,
     write_text,
 )
 
@@ -61,13 +64,49 @@ def test_a_folder_that_is_a_file_is_named(tmp_path):
 
 def test_leftovers_of_killed_processes_are_deleted(tmp_path):
     write_text(tmp_path / "samples" / "a.png", "")
+    host, own, running = socket.gethostname(), os.getpid(), os.getppid()
     ended = 2**22 + 1  # above the largest number that Linux gives to processes
-    running = f".partial-{os.getpid()}-b.png"
-    for name in (running, ".partial-x-b.png", f".partial-{ended}-b.png"):
+    kept = [f".partial-{host}-{running}-b.png", f".partial-other-{ended}-b.png"]
+    for name in (*kept, f".partial-{host}-{ended}-b.png", f".partial-{host}-{own}-b"):
         (tmp_path / "samples" / name).touch()
-    (tmp_path / "samples" / f".partial-{ended}-saved_model" / "x").mkdir(parents=True)
+    (tmp_path / "samples" / f".partial-{host}-{ended}-model" / "x").mkdir(parents=True)
     delete_partial(tmp_path / "samples")
-    assert names(tmp_path / "samples") == [running, ".partial-x-b.png", "a.png"]
+    assert names(tmp_path / "samples") == sorted([*kept, "a.png"])
+
+
+def test_a_folder_that_could_not_be_replaced_is_back(tmp_path, monkeypatch):
+    with replacing(tmp_path / "a") as partial:
+        partial.mkdir()
+        (partial / "one").touch()
+    replace = os.replace
+
+    def fail(source, target):
+        if target == tmp_path / "a" and "former" not in source.name:
+            raise OSError(errno.EIO, "Input/output error")
+        replace(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(UserError, match="a cannot be"):
+        patch.setattr(os, "replace", fail)
+        with replacing(tmp_path / "a") as partial:
+            partial.mkdir()
+    assert names(tmp_path) == ["a"] and names(tmp_path / "a") == ["one"]
+    # Killed between the two renames, it comes back at the next start.
+    former = partial_path(tmp_path / "former-a")
+    (tmp_path / "a").rename(former)
+    delete_partial(tmp_path)
+    assert names(tmp_path) == ["a"] and names(tmp_path / "a") == ["one"]
+
+
+def test_existing_files_and_folders_get_a_number(tmp_path):
+    path, folder = tmp_path / "a.b.png", tmp_path / "folder"
+    assert unused_path(path) == path and unused_path(folder) == folder
+    path.touch()
+    folder.mkdir()
+    assert unused_path(path) == tmp_path / "a.b_2.png"
+    assert unused_path(folder) == tmp_path / "folder_2"
+    (tmp_path / "a.b_2.png").touch()
+    (tmp_path / "a.b_4.png").touch()
+    assert unused_path(path) == tmp_path / "a.b_3.png"
 
 
 def test_damaged_files_are_named_or_set_aside(tmp_path, caplog):

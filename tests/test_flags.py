@@ -3,18 +3,21 @@ import dataclasses
 import pytest
 from absl import flags
 
-from sagan_tf.config import Config
+from sagan_tf.commands import train
+from sagan_tf.config import Config, save_config
 from sagan_tf.errors import UserError
 from sagan_tf.flags import (
     config_from_flags,
     define_config_flags,
     format_config_help,
+    format_setting,
     parse_flags,
 )
 from sagan_tf.losses import LOSSES
 
 FILE = """
-from sagan_tf.config import Config
+from sagan_tf.commands import train
+from sagan_tf.config import Config, save_config
 
 def get_config():
     return Config(dataset="cifar10", image_size=32, batch_size=16)
@@ -138,3 +141,51 @@ def test_help_shows_groups_defaults_ranges_and_choices():
     assert f"One of {', '.join(LOSSES)}." in " ".join(text.split())
     assert "Must be in [0, 1)." in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_setting_and_its_flag_are_the_same(resolve):
+    classes = ("cats, small", 'a "b"', "c")
+    settings = {
+        **{"classes": classes, "generator_attention_resolutions": (8, 16)},
+        **{"augmentation": (), "horizontal_flip": True, "ema_warm_up": False},
+        **{"beta_1": 0.25, "loss": "wgan", "crop_size": 7},
+    }
+    arguments = [format_setting(name, value) for name, value in settings.items()]
+    config = resolve("--config=small.py", *arguments)
+    assert {name: getattr(config, name) for name in settings} == settings
+
+
+def test_another_runs_settings_with_other_data(tmp_path, monkeypatch):
+    """--init_from with --dataset or --data_dir leaves the former data behind."""
+    former = Config(
+        **{"dataset": "folder", "data_dir": "/photos", "split": "train[:80%]"},
+        **{"crop_size": 178, "classes": ("cats", "dogs"), "width": 9, "steps": 7},
+        workdir=str(tmp_path / "former"),
+    )
+    save_config(former)
+
+    def resolve(*arguments):
+        values = flags.FlagValues()
+        train.define_flags(values)
+        location = f"--init_from={tmp_path / 'former'}@best"
+        parse_flags(values, [location, f"--workdir={tmp_path / 'new'}", *arguments])
+        return train._resolve(values)
+
+    config = resolve("--ema_decay=0.5")
+    assert config == dataclasses.replace(
+        former,
+        **{"workdir": str(tmp_path / "new"), "ema_decay": 0.5},
+        **{"ema_warm_up": False, "ema_start_step": 0},
+    )
+    config = resolve("--dataset=cifar10")
+    assert (config.data_dir, config.split, config.classes) == (None, "train", ())
+    assert (config.crop_size, config.width, config.steps) == (None, 9, 7)
+    assert resolve("--dataset=mnist_conditional").dataset == "mnist"
+    config = resolve("--data_dir=/others")
+    assert (config.data_dir, config.classes) == ("/others", ())
+    assert (config.dataset, config.crop_size) == ("folder", 178)
+    with pytest.raises(UserError, match="needs --workdir"):
+        values = flags.FlagValues()
+        train.define_flags(values)
+        parse_flags(values, ["--init_from=a"])
+        train._resolve(values)

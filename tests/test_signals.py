@@ -14,10 +14,11 @@ def send(number=signal.SIGTERM):
 
 @pytest.fixture(autouse=True)
 def handlers():
+    """A notebook needs its handlers back, also after a signal."""
     former = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in former.items():
-        signal.signal(number, handler)
+        assert signal.getsignal(number) == handler
 
 
 @pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])

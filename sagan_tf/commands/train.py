@@ -66,8 +66,10 @@ def _resolve(values: flags.FlagValues) -> Config:
             f"--init_from and --workdir are both {workdir}: give a new directory, or "
             "leave out --init_from to resume the run"
         )
-    if values["ema_warm_up"].value is None:  # the EMA starts from a trained one
-        values["ema_warm_up"].value = False
+    # The EMA starts from a trained one, and must not forget it.
+    for name, value in (("ema_warm_up", False), ("ema_start_step", 0)):
+        if values[name].value is None:
+            values[name].value = value
     # A run that has begun is resumed, whatever became of the other one.
     has_begun = (workdir / "config.json").exists()
     return config_from_flags(values, workdir if has_begun else former)

@@ -221,12 +221,16 @@ def _map_in_threads(
     """Yields `(item, function(item))` in order, with a few chunks in memory."""
     items = iter(items)
     workers = os.cpu_count() or 1
+    has_ended = threading.Event()  # after an interruption, at the next picture
 
     def work(batch: list[Any]) -> list[tuple[Any, Any]]:
-        return [(item, function(item)) for item in batch]
+        return [(item, function(item)) for item in batch if not has_ended.is_set()]
 
     with ThreadPoolExecutor(workers) as pool:
-        while waiting := list(itertools.islice(items, chunk * workers)):
-            batches = [waiting[i : i + chunk] for i in range(0, len(waiting), chunk)]
-            for results in pool.map(work, batches):
-                yield from results
+        try:
+            while waiting := list(itertools.islice(items, chunk * workers)):
+                starts = range(0, len(waiting), chunk)
+                for results in pool.map(work, (waiting[i : i + chunk] for i in starts)):
+                    yield from results
+        finally:
+            has_ended.set()

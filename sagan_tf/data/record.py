@@ -18,7 +18,7 @@ _NAMED = 5  # files that a message names
 def make_record(data: LoadedData) -> dict[str, Any]:
     """Returns what identifies images and labels as training uses them, for JSON.
 
-    The files of a folder are known by name and by the checksum of the decoded image: a
+    A folder's record has the name and checksum of each decoded image: a
     copied or moved folder is the same, whatever its dates, and of a changed one each
     file can be named.
     """

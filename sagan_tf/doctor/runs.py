@@ -116,7 +116,9 @@ def check_logs(workdir: Path) -> Iterator[Finding]:
             if path.suffix == ".json":
                 read_json(path)
             else:
-                logs.parse_rows(read_text(path))
+                _, damaged = logs.parse_rows(read_text(path))
+                if damaged:
+                    raise ValueError(f"row {damaged[0]} is damaged")
         except Exception as error:
             bad += 1
             quoted = shlex.quote(str(path))

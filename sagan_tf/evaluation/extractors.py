@@ -1,5 +1,6 @@
 """Feature extractors: the networks whose features metrics compare."""
 
+import http.client
 import queue
 import re
 import shutil
@@ -110,7 +111,7 @@ def is_reachable(address: str, seconds: float) -> bool:
         try:
             with urllib.request.urlopen(address, timeout=seconds):
                 answers.put(True)
-        except (OSError, ValueError):
+        except (OSError, ValueError, http.client.HTTPException):
             answers.put(False)
 
     # No timeout ends a name server that does not answer: it is left behind.

@@ -15,7 +15,7 @@ from sagan_tf.errors import UserError
 from sagan_tf.evaluation.cache import cache_dir, digest
 from sagan_tf.evaluation.classifier import LEAST_SKILL, compute_skill
 from sagan_tf.evaluation.evaluate import Evaluator
-from sagan_tf.evaluation.extractors import Extractor
+from sagan_tf.evaluation.extractors import Extractor, is_inception
 from sagan_tf.evaluation.image_sets import ImageSet, uniform_noise
 from sagan_tf.evaluation.metrics import score_name
 
@@ -54,7 +54,7 @@ def measure_yardsticks(
 
     Returns:
         Dict of `Yardstick`s, `held_out` and `noise`. Beside the evaluator's metrics
-        they have the Fréchet distance. What cannot be computed is missing.
+        they have that which judges the extractor. What cannot be computed is missing.
     """
     labels = evaluator.real.labels
     classes = None if labels is None else np.unique(labels)
@@ -78,8 +78,8 @@ def check_extractor(extractor: Extractor, yardsticks: Yardsticks, force: bool) -
         return
     if not force:
         raise UserError(
-            f"{fault}. Give another extractor (--extractor=inception or the path of a "
-            "model), train on more images, or compute the scores all the same with "
+            f"{fault}. Give another extractor (--extractor=inception, or the path of "
+            "a model), train on more images, or compute the scores all the same with "
             "--force"
         )
     logging.warning(
@@ -101,7 +101,7 @@ def find_fault(extractor: Extractor, yardsticks: Yardsticks) -> str | None:
             faults.append(
                 f"its held-out accuracy is {accuracy:.1%}, near chance ({chance:.1%})"
             )
-    name = score_name("frechet", extractor.short_name)
+    name = score_name(_judge_metric(extractor), extractor.short_name)
     real, noise = (
         yardsticks[kind].scores.get(name, math.nan) for kind in ("held_out", "noise")
     )
@@ -116,8 +116,18 @@ def find_fault(extractor: Extractor, yardsticks: Yardsticks) -> str | None:
     return f"The extractor cannot judge this data: {', and '.join(faults)}"
 
 
+def _judge_metric(extractor: Extractor) -> str:
+    """Returns the metric that tells whether an extractor can judge its data.
+
+    Inception has 2,048 features: the Fréchet distance of fewer held-out images would be
+    mostly bias. The kernel distance has none.
+    """
+    return "kernel" if is_inception(extractor.short_name) else "frechet"
+
+
 def _measure(evaluator: Evaluator, image_set: ImageSet) -> Yardstick:
-    metrics = dict.fromkeys((*evaluator.metrics, "frechet"))
+    judge = _judge_metric(evaluator.extractor)
+    metrics = dict.fromkeys((*evaluator.metrics, judge))
     paths = {name: _cache_path(evaluator, image_set, name) for name in metrics}
     cached = {name: _read(path) for name, path in paths.items()}
     missing = [name for name, yardstick in cached.items() if yardstick is None]
@@ -128,20 +138,23 @@ def _measure(evaluator: Evaluator, image_set: ImageSet) -> Yardstick:
         cached |= computed
     found = [yardstick for yardstick in cached.values() if yardstick is not None]
     scores = {k: v for yardstick in found for k, v in yardstick.scores.items()}
-    count = max(yardstick.num_images for yardstick in found)
+    count = max((yardstick.num_images for yardstick in found), default=0)
     return Yardstick(image_set.name, count, scores)
 
 
 def _compute(
     evaluator: Evaluator, image_set: ImageSet, metrics: Sequence[str]
 ) -> dict[str, Yardstick]:
-    """Returns a yardstick for each metric; one that cannot be computed has no score."""
-    unknown = {name: Yardstick(image_set.name, 0, {}) for name in metrics}
+    """Returns a yardstick for each metric; one that cannot be computed has no score.
+
+    Without images there is none.
+    """
     try:
         features, computed = evaluator.compute(image_set, metrics)
-    except UserError as error:
+    except UserError as error:  # maybe for now only: it is not cached
         logging.warning("Not computed: %s", error)
-        return unknown
+        return {}
+    unknown = {name: Yardstick(image_set.name, 0, {}) for name in metrics}
     count = features.gaussian.count
     return unknown | {
         name: Yardstick(image_set.name, count, scores)

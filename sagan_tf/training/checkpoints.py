@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl import logging
 
 from sagan_tf.errors import UserError
-from sagan_tf.files import delete, delete_partial, partial_path, write_errors
+from sagan_tf.files import delete, partial_path, sync, write_errors
 
 _UNREADABLE = (AssertionError, IndexError, ValueError, OSError, tf.errors.OpError)
 
@@ -113,11 +113,15 @@ class Checkpoints:
             Its step, or None if there is no such checkpoint.
 
         Raises:
-            UserError: if there are checkpoints, but all are damaged or of another
+                UserError: if there are checkpoints, but all are damaged or of another
                 model.
         """
         folder = self._best_folder if best else self._folder
         steps = find_steps(folder)
+        if not steps and step is None:  # a copy of a run may have the best one alone
+            folder, steps = self._best_folder, find_steps(self._best_folder)
+        if not steps:
+            self._refuse_data_without_index()
         if step is not None:
             if step not in steps:
                 folder = self._best_folder
@@ -140,18 +144,28 @@ class Checkpoints:
         return None
 
     def delete_leftovers(self) -> None:
-        """Deletes what killed processes left: partial files, and data without index."""
+        """Deletes what killed processes left: partial files, and data without index.
+
+        The run must be locked, and its checkpoint restored.
+        """
         for folder in (self._folder, self._best_folder):
-            if not folder.is_dir():
-                continue
-            delete_partial(folder)
-            for path in folder.glob("step-*_temp"):  # version 0.1
-                delete(path)
+            for pattern in (".partial-*", "step-*_temp"):  # the latter: version 0.1
+                for path in folder.glob(pattern):
+                    delete(path)
             steps = set(find_steps(folder))
             for path in folder.glob("step-*"):
                 match = re.match(r"step-(\d+)\.(data-|index\.)", path.name)
                 if match and int(match[1]) not in steps:
                     delete(path)
+
+    def _refuse_data_without_index(self) -> None:
+        data = sorted(path.name for path in self._folder.glob("step-*.data-*"))
+        if data:
+            raise UserError(
+                f"The checkpoints in {self._folder} have lost their index files: there "
+                f"are only {', '.join(data[:5])}. Restore the others from a copy, or "
+                "give another --workdir"
+            )
 
     def _read(self, path: Path) -> None:
         names = tf.train.load_checkpoint(str(path)).get_variable_to_shape_map()
@@ -167,10 +181,12 @@ class Checkpoints:
         with write_errors(path, (tf.errors.OpError,)):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
+                delete(partial)
                 self._checkpoint.write(str(partial / path.name))
                 _delete_steps(folder, [step])  # a damaged one
                 by_index = sorted(partial.iterdir(), key=lambda p: p.suffix == ".index")
                 for file in by_index:
+                    sync(file)
                     os.replace(file, folder / file.name)
             finally:
                 delete(partial)

@@ -28,6 +28,7 @@ def lock_run(run_dir: Path) -> Iterator[None]:
     Raises:
         UserError: if another process holds it; which, where and since when.
     """
+    created = [path for path in (run_dir, *run_dir.parents) if not path.exists()]
     lock = filelock.FileLock(run_dir / _LOCK)
     try:
         with write_errors(run_dir):
@@ -45,11 +46,14 @@ def lock_run(run_dir: Path) -> Iterator[None]:
             f"{run_dir} is being written by {describe_holder(run_dir)}. Stop it, wait "
             "for its end, or give another --workdir"
         ) from None
+    except NotImplementedError as error:
+        raise UserError(f"The disk of {run_dir} cannot lock files: {error}") from None
     finally:
         if lock.is_locked:
             delete(run_dir / _HOLDER)
+            # Before the release: another process could hold it after that.
+            _delete_unused(run_dir, created)
             lock.release()
-            _delete_if_unused(run_dir)
 
 
 def is_locked(run_dir: Path) -> bool:
@@ -78,9 +82,10 @@ def describe_holder(run_dir: Path) -> str:
         return "another process"
 
 
-def _delete_if_unused(run_dir: Path) -> None:
-    """Deletes a directory that a run was refused in before it wrote anything."""
+def _delete_unused(run_dir: Path, created: list[Path]) -> None:
+    """Deletes the directories of a run that was refused before it wrote anything."""
     with contextlib.suppress(OSError):
-        if [path.name for path in run_dir.iterdir()] == [_LOCK]:
+        if created and [path.name for path in run_dir.iterdir()] == [_LOCK]:
             delete(run_dir / _LOCK)
-            run_dir.rmdir()
+            for path in created:
+                path.rmdir()

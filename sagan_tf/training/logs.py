@@ -113,34 +113,45 @@ class StepLog:
 
 
 def _read_rows(path: Path, step: int) -> list[dict[str, str]]:
-    """Returns the rows up to a step; none of a damaged file, which is renamed."""
+    """Returns the rows up to a step. If some are damaged, the file is renamed."""
     if not path.exists():
         return []
     try:
-        rows = parse_rows(read_text(path))
-    except (UserError, ValueError, csv.Error) as error:
+        rows, damaged = parse_rows(read_text(path))
+    except (UserError, ValueError) as error:
         set_aside(path, f"the log cannot be read ({error})")
         return []
+    if damaged:
+        set_aside(path, f"its rows {', '.join(map(str, damaged[:10]))} are damaged")
     for row in rows:  # version 0.1 had another name for the score
         if "figure" in row:
             row["score"] = row.pop("figure")
     return [row for row in rows if int(row["step"]) <= step]
 
 
-def parse_rows(text: str) -> list[dict[str, str]]:
-    """Returns the rows of a log.
+def parse_rows(text: str) -> tuple[list[dict[str, str]], list[int]]:
+    """Returns the rows of a log, and the numbers of the lines that are damaged.
 
     Raises:
-        ValueError: if the file is no log.
+        ValueError: if it is no log: it has no column `step` first.
     """
     # A killed run can leave half a row at the end.
-    whole = text[: text.rfind("\n") + 1]
-    header, *rows = list(csv.reader(io.StringIO(whole, newline=""), strict=True)) or [
-        ["step"]
-    ]
-    if header[0] != "step":
+    lines = text.split("\n")[:-1] or ["step"]
+    header = _split(lines[0])
+    if header[:1] != ["step"]:
         raise ValueError("it has no column step")
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header) or not re.fullmatch(r"[0-9]{1,18}", row[0]):
-            raise ValueError(f"row {number} is damaged")
-    return [dict(zip(header, row, strict=True)) for row in rows]
+    rows, damaged = [], []
+    for number, line in enumerate(lines[1:], start=2):
+        values = _split(line)
+        if len(values) == len(header) and re.fullmatch(r"[0-9]{1,18}", values[0]):
+            rows.append(dict(zip(header, values, strict=True)))
+        else:
+            damaged.append(number)
+    return rows, damaged
+
+
+def _split(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line], strict=True), [])
+    except csv.Error:
+        return []

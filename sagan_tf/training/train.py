@@ -13,7 +13,7 @@ from sagan_tf.data.loading import LoadedData
 from sagan_tf.data.record import check_record, make_record
 from sagan_tf.errors import UserError
 from sagan_tf.export.saved_model import export_saved_model
-from sagan_tf.files import delete_partial, write_text
+from sagan_tf.files import delete_partial, unused_path, write_text
 from sagan_tf.flags import format_setting
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.run import Run
@@ -25,7 +25,6 @@ from sagan_tf.training.evaluation import Evaluation
 from sagan_tf.training.initialization import initialize
 from sagan_tf.training.lock import lock_run
 from sagan_tf.training.logs import Board
-from sagan_tf.visualization.paths import unused_path
 
 FEW_IMAGES = 10_000
 
@@ -73,37 +72,38 @@ def train(
     if config.evaluation_interval:
         check_trusted(config.evaluation_extractor)
     config = with_classes(config)
-    _check_same_settings(config)
-
-    strategy = make_strategy()
-    _check_batch_size(config, strategy.num_replicas_in_sync)
-    keras.utils.set_random_seed(config.seed)
-    with strategy.scope():
-        model = build_sagan(config)
-    run = Run(config, model)
     with lock_run(config.run_dir):
+        _check_same_settings(config)
+        strategy = make_strategy()
+        _check_batch_size(config, strategy.num_replicas_in_sync)
+        keras.utils.set_random_seed(config.seed)
+        with strategy.scope():
+            run = Run(config, build_sagan(config))
         checkpoints = Checkpoints(
             config.run_dir,
-            model,
+            run.model,
             config.keep_checkpoints,
             config.keep_checkpoints_every,
         )
+        step = checkpoints.restore()
+        checkpoints.delete_leftovers()
         for folder in ("", "samples", "logs", "evaluation", "attention", "export"):
             delete_partial(config.run_dir / folder)
-        checkpoints.delete_leftovers()
-        step = checkpoints.restore()
         if step is None and init_from:
-            initialize(model, init_from, init_partially)
+            initialize(run.model, init_from, init_partially)
         if step is not None and step >= config.steps:
             _say_complete(config, step)
         else:
             data = load_data(config)
             dataset = make_dataset(config, step or 0, data)
-            check_record(config.run_dir, make_record(data), accept_changed_data)
+            # Before its first step a run was trained on no data.
+            accept = accept_changed_data or not step
+            check_record(config.run_dir, make_record(data), accept)
+            if step is None and init_from:
+                # Before the settings: a run that is resumed needs this checkpoint.
+                checkpoints.save()
             save_config(config)
             _report_data(config, data)
-            if step is None and init_from:
-                checkpoints.save()  # a resumed run no longer needs the other one
             _say_start(config, step, init_from)
             _fit(run, dataset, checkpoints, config.steps - (step or 0))
         return _finish(run)
@@ -213,7 +213,8 @@ def _check_batch_size(config: Config, devices: int) -> None:
 
 def _check_same_settings(config: Config) -> None:
     if not (config.run_dir / "config.json").exists():
-        if find_checkpoints(config.run_dir):
+        # A checkpoint of step 0 is that of a start from another run, killed just then.
+        if [p.name for p in find_checkpoints(config.run_dir)] not in ([], ["step-0"]):
             raise UserError(
                 f"{config.workdir} holds checkpoints but no config.json, so their "
                 "settings are unknown. Restore the file, or give another --workdir"
@@ -224,29 +225,39 @@ def _check_same_settings(config: Config) -> None:
     if not differences:
         return
     shown = [f"{name}: {old} -> {new}" for name, (old, new) in differences.items()]
-    former = config.run_dir
-    raise UserError(
+    message = (
         f"{config.workdir} holds a run with other settings: {'; '.join(shown)}. To "
         "resume it as it is: "
-        f"python -m sagan_tf train {shlex.quote(f'--workdir={former}')}. To start a "
-        "new run with these settings from its networks: python -m sagan_tf train "
-        f"{shlex.join(_flags_of_new_run(saved, config))}"
+        f"python -m sagan_tf train {shlex.quote(f'--workdir={config.run_dir}')}"
     )
+    flags = _flags_of_new_run(saved, config)
+    if flags is not None:
+        message += (
+            ". To start a new run with these settings from its networks: "
+            f"python -m sagan_tf train {shlex.join(flags)}"
+        )
+    raise UserError(message)
 
 
-def _flags_of_new_run(former: Config, config: Config) -> list[str]:
-    """Returns the flags that start a run with `config` from the networks of another."""
+def _flags_of_new_run(former: Config, config: Config) -> list[str] | None:
+    """Returns the flags that start a run with `config` from the networks of another.
+
+    None if no flag can: those of settings that are None now.
+    """
     changed = {
         field.name: field
         for field in dataclasses.fields(config)
-        if getattr(former, field.name) != getattr(config, field.name)
+        if field.name != "workdir"
+        and getattr(former, field.name) != getattr(config, field.name)
     }
+    if any(getattr(config, name) is None for name in changed):
+        return None
     fits = not any(
         field.metadata["group"] == "Networks" or name in ("image_size", "channels")
         for name, field in changed.items()
     )
     return [
-        f"--init_from={former.workdir}",
+        f"--init_from={former.run_dir}",
         f"--workdir={unused_path(config.run_dir)}",
         *([] if fits else ["--init_partially"]),
         *(format_setting(name, getattr(config, name)) for name in changed),

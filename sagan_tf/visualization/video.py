@@ -9,9 +9,8 @@ import numpy as np
 from PIL import Image
 
 from sagan_tf.errors import UserError
-from sagan_tf.files import replacing
+from sagan_tf.files import replacing, unused_path
 from sagan_tf.visualization.image_grid import to_picture
-from sagan_tf.visualization.paths import unused_path
 
 VIDEO_SUFFIXES = (".gif", ".mp4")
 _LEAST_SIDE = 256  # pixels

@@ -156,6 +156,22 @@ def test_leftovers_of_killed_writes_are_deleted(model, tmp_path):
     assert sorted(folder.rglob("*")) == kept
 
 
+def test_a_run_with_its_best_checkpoint_alone_resumes_from_it(model, tmp_path):
+    model.step.assign(6)
+    Checkpoints(tmp_path, model).save_best()
+    assert restore(tmp_path)[0] == 6
+
+
+def test_checkpoints_without_index_are_refused(model, tmp_path):
+    save(model, tmp_path, 1, 2)
+    for path in (tmp_path / "checkpoints").glob("*.index"):
+        path.unlink()
+    before = sorted((tmp_path / "checkpoints").iterdir())
+    with pytest.raises(UserError, match="have lost their index files: .* step-1.data"):
+        restore(tmp_path)
+    assert sorted((tmp_path / "checkpoints").iterdir()) == before
+
+
 def test_a_damaged_later_checkpoint_costs_no_good_one(model, tmp_path):
     save(model, tmp_path, 1, 9)
     (tmp_path / "checkpoints" / "step-9.data-00000-of-00001").unlink()

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import dataclasses
 import errno
+import json
 import os
 import shlex
 import shutil
@@ -20,6 +21,7 @@ from sagan_tf.config import Config
 from sagan_tf.errors import UserError
 from sagan_tf.training.checkpoints import find_checkpoints
 from tests.processes import TINY, pixels, start
+from tests.training.test_lock import HOLD
 
 CONFIG = Config(
     image_size=32,
@@ -37,10 +39,18 @@ CONFIG = Config(
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def counted(tmp_path_factory):
+    """The directory of an undisturbed run, and how often it wrote."""
     workdir = tmp_path_factory.mktemp("undisturbed")
-    train(dataclasses.replace(CONFIG, workdir=str(workdir)))
-    return workdir
+    with pytest.MonkeyPatch.context() as patch:
+        disk = FullDisk(patch, 0, False)
+        train(dataclasses.replace(CONFIG, workdir=str(workdir)))
+    return workdir, len(disk.writes)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(counted):
+    return counted[0]
 
 
 def assert_same_run(workdir, other):
@@ -104,18 +114,12 @@ def assert_nothing_partial(workdir):
     assert not partial
 
 
-def count_writes(tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        disk = FullDisk(patch, 0, False)
-        train(dataclasses.replace(CONFIG, workdir=str(tmp_path / "counted")))
-    return len(disk.writes)
-
-
 @pytest.mark.parametrize(
     "part", [pytest.param("all", marks=pytest.mark.slow), "a checkpoint"]
 )
-def test_after_a_failed_write_the_run_resumes(part, tmp_path, undisturbed, monkeypatch):
-    numbers = range(1, count_writes(tmp_path, monkeypatch) + 1)
+def test_after_a_failed_write_the_run_resumes(part, tmp_path, counted, monkeypatch):
+    undisturbed, count = counted
+    numbers = range(1, count + 1)
     assert len(numbers) > 10
     seen = set()
     for number in numbers if part == "all" else [len(numbers) // 2]:
@@ -201,7 +205,16 @@ def test_a_run_with_only_damaged_checkpoints_is_not_begun_anew(undisturbed, tmp_
     assert sorted(p.name for p in (workdir / "checkpoints").iterdir()) == before
 
 
-@pytest.mark.parametrize("name", ["checkpoints", "export", "logs", "samples"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "checkpoints",
+        *(
+            pytest.param(n, marks=pytest.mark.slow)
+            for n in ("export", "logs", "samples")
+        ),
+    ],
+)
 def test_a_file_in_the_place_of_a_folder_is_named(name, tmp_path):
     (tmp_path / name).touch()
     config = dataclasses.replace(CONFIG, workdir=str(tmp_path), steps=2)
@@ -209,6 +222,7 @@ def test_a_file_in_the_place_of_a_folder_is_named(name, tmp_path):
         train(config)
 
 
+@pytest.mark.slow
 def test_other_settings_are_refused_with_a_command_that_works(
     undisturbed, tmp_path, capsys
 ):
@@ -240,6 +254,7 @@ def test_other_settings_are_refused_with_a_command_that_works(
     assert shlex.split(command) == ["train", f"--workdir={workdir}"]
 
 
+@pytest.mark.slow
 def test_intervals_may_change_when_a_run_is_resumed(undisturbed, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(undisturbed, workdir)
@@ -254,6 +269,28 @@ def test_intervals_may_change_when_a_run_is_resumed(undisturbed, tmp_path):
     with pytest.raises(UserError, match="no checkpoint of step 3, only those of 4, 5"):
         load_run(workdir, step=3)
     assert [row["step"] for row in read_log(workdir)] == ["2", "4", "5"]
+
+
+def test_data_may_change_before_the_first_step(tmp_path, monkeypatch):
+    from tests.data.test_record import write_picture
+
+    def fit(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sagan_tf.training.train._fit", fit)
+    config = dataclasses.replace(
+        CONFIG,
+        dataset="folder",
+        data_dir=str(tmp_path / "data"),
+        workdir=str(tmp_path / "run"),
+    )
+    for number in range(9, 11):
+        for index in range(number):
+            write_picture(tmp_path / "data" / f"{index}.png", 20 * index)
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+    record = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert record["num_images"] == 10
 
 
 def test_changed_data_are_noticed_when_a_run_is_resumed(tmp_path):
@@ -298,12 +335,11 @@ def test_skipped_files_are_listed_and_few_images_are_said(tmp_path, capsys):
 
 
 def test_a_second_process_is_refused(tmp_path):
-    process = start("train.py", f"--workdir={tmp_path}", *TINY, "--steps=100000")
+    process = start("-c", HOLD, str(tmp_path))
     try:
-        while not (tmp_path / "checkpoints" / "step-3.index").exists():
-            assert process.poll() is None
+        assert process.stdout.readline() == "held\n"
         with pytest.raises(UserError, match=f"written by process {process.pid} on "):
-            train(Config(**{**vars(load_run(tmp_path).config)}))
+            train(dataclasses.replace(CONFIG, workdir=str(tmp_path)))
     finally:
         process.kill()
         process.communicate()

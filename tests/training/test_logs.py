@@ -25,29 +25,32 @@ def test_rows_come_back_and_later_ones_are_dropped(open_log, tmp_path):
     assert (tmp_path / "log.csv").read_text() == "step,score\n1,0.333333\n2,0.666667\n"
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"\xff\xfe\x00",
-        b"",
-        b"time,score\n1,2\n",
-        b"step,score\n1,2,3\n",
-        b"step,score\n1\n2,3\n",
-        b"step,score\nx,2\n",
-        b'step,score\n"1,2\n',
-        b"step,score\n" + b"1" * 5000 + b",2\n",
-        b"step,score\n1," + b"2" * 200_000 + b"\n",
-        b"step,score\n\xd9\xa1,2\n",
-    ],
-)
-def test_a_damaged_log_is_set_aside(open_log, tmp_path, content, caplog):
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"", b"time,score\n1,2\n"])
+def test_what_is_no_log_is_set_aside(open_log, tmp_path, content, caplog):
     (tmp_path / "log.csv").write_bytes(content)
-    log = open_log(step=9)
-    log.write(10, {"score": 1.0})
+    open_log(step=9).write(10, {"score": 1.0})
     assert (tmp_path / "log.csv").read_text() == "step,score\n10,1\n"
     if content:
         assert (tmp_path / "log.csv.damaged").read_bytes() == content
         assert "log.csv: the log cannot be read" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("1,2,3", "1", "x,2", '"1,2', "1" * 5000 + ",2", "\u0661,2", ""),
+        "1," + "2" * 200_000,
+    ],
+)
+def test_damaged_rows_are_left_out_and_the_file_is_kept(
+    open_log, tmp_path, line, caplog
+):
+    content = f"step,score\n1,2\n{line}\n3,4\n"
+    (tmp_path / "log.csv").write_text(content)
+    assert [row["step"] for row in open_log(step=9).rows] == ["1", "3"]
+    assert (tmp_path / "log.csv").read_text() == "step,score\n1,2\n3,4\n"
+    assert (tmp_path / "log.csv.damaged").read_text() == content
+    assert "log.csv: its rows 3 are damaged" in caplog.text
 
 
 def test_a_row_is_written_as_a_whole_or_not_at_all(open_log, tmp_path, monkeypatch):
