@@ -6,6 +6,7 @@ import math
 import os
 import runpy
 import shlex
+import traceback
 import types
 import typing
 from pathlib import Path
@@ -585,6 +586,11 @@ def load_config(workdir: str | Path) -> Config:
         UserError: if there is no run, or the file is damaged.
     """
     path = Path(workdir) / "config.json"
+    if not path.exists() and (Path(workdir) / "checkpoints").is_dir():
+        raise UserError(
+            f"The run in {workdir} has lost its config.json, so its settings are "
+            "unknown. Restore the file from a copy"
+        )
     if not path.exists():
         raise UserError(
             f"There is no run in {workdir}: {path} is missing. "
@@ -647,7 +653,13 @@ def load_preset(preset: str | Path) -> Config:
         raise UserError(f"{path}: {error}") from None
     # Whatever the file does: it is the user's own program.
     except (Exception, SystemExit) as error:
-        raise UserError(f"{path} failed: {type(error).__name__}: {error}") from error
+        lines = traceback.extract_tb(error.__traceback__)
+        where = [
+            f", line {line.lineno}" for line in lines if line.filename == str(path)
+        ]
+        raise UserError(
+            f"{path}{where[-1] if where else ''} failed: {type(error).__name__}: {error}"
+        ) from error
     if "get_config" not in values:
         raise UserError(f"{path} has no function get_config()")
     if not isinstance(config, Config):

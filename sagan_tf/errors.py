@@ -1,3 +1,6 @@
+from collections.abc import Iterable
+
+
 class UserError(Exception):
     """A mistake of the user's, or a fault of the machine's, not of the program's.
 
@@ -21,3 +24,8 @@ def printable(text: str) -> str:
         else character.encode("unicode_escape", "surrogatepass").decode()
         for character in text
     )
+
+
+def format_names(names: Iterable[str]) -> str:
+    """Returns names in a row, those with commas quoted as `--labels` takes them."""
+    return ", ".join(f'"{name}"' if "," in name else name for name in names)

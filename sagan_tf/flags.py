@@ -6,6 +6,7 @@ It imports neither TensorFlow nor Keras, so that help and errors appear at once.
 import csv
 import dataclasses
 import difflib
+import functools
 import io
 import math
 import os
@@ -39,7 +40,7 @@ def define_config_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     for field in dataclasses.fields(Config):
-        kind, is_tuple, _ = value_type(field)
+        kind, is_tuple, is_optional = value_type(field)
         definers: dict[Any, Any] = {
             bool: flags.DEFINE_bool,
             int: flags.DEFINE_integer,
@@ -47,7 +48,27 @@ def define_config_flags(values: flags.FlagValues) -> None:
             str: flags.DEFINE_string,
         }
         define = flags.DEFINE_list if is_tuple else definers[kind]
+        if is_optional and kind in _NUMBERS and not is_tuple:
+            define = functools.partial(flags.DEFINE, _OptionalParser(_NUMBERS[kind]()))
         define(field.name, None, field.metadata["help"], flag_values=values)
+
+
+_NUMBERS: dict[Any, Any] = {int: flags.IntegerParser, float: flags.FloatParser}
+# The value of a flag that unsets an optional setting. None is that of a flag which is
+# not given.
+_UNSET = ""
+
+
+class _OptionalParser(flags.ArgumentParser):
+    """Parses a number, or an empty text."""
+
+    def __init__(self, parser: Any):
+        super().__init__()
+        self._parser = parser
+        self.syntactic_help = parser.syntactic_help
+
+    def parse(self, argument: Any) -> Any:
+        return _UNSET if argument == "" else self._parser.parse(argument)
 
 
 def config_from_flags(
@@ -112,7 +133,7 @@ def format_setting(name: str, value: Any) -> str:
         text = io.StringIO()
         csv.writer(text, lineterminator="").writerow(value)
         value = text.getvalue()
-    return f"--{name}={value}"
+    return f"--{name}={'' if value is None else value}"
 
 
 def split_location(location: str) -> tuple[str, bool, int | None]:
@@ -142,6 +163,8 @@ def format_config_help() -> str:
             text += f" Must be {limits}."
         if value_type(field)[1]:
             text += " Comma-separated."
+        if value_type(field)[2]:
+            text += " An empty value unsets it."
         groups.setdefault(field.metadata["group"], []).append(
             format_flag(field.name, text, field.default, value_type(field)[0] is bool)
         )
@@ -200,9 +223,9 @@ def _explain(values: flags.FlagValues, error: str) -> str:
 
 def _parse(field: dataclasses.Field, value: Any) -> Any:
     """Converts a list of texts to the type of the field's elements."""
-    kind, is_tuple, _ = value_type(field)
+    kind, is_tuple, is_optional = value_type(field)
     if not is_tuple:
-        return value
+        return None if is_optional and value == _UNSET else value
     try:
         return tuple(kind(item) for item in value if item.strip())
     except ValueError:

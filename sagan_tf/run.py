@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sagan_tf.config import Config, load_config
-from sagan_tf.errors import UserError
+from sagan_tf.errors import UserError, format_names
 from sagan_tf.files import unused_path
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.models.sagan import SAGAN
@@ -220,7 +220,7 @@ class Run:
         )
         if list(classes) != [str(number) for number in range(len(classes))]:
             more = ", ..." if len(classes) > 10 else ""
-            message += f": {', '.join(classes[:10])}{more}"
+            message += f": {format_names(classes[:10])}{more}"
             close = difflib.get_close_matches(label, classes, n=1)
             message += f". Did you mean {close[0]}?" if close else ""
         raise UserError(message)

@@ -56,7 +56,7 @@ def _hide_stderr() -> Iterator[None]:
         os.dup2(hidden.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:  # after an interruption nothing went wrong
             hidden.seek(0)
             os.write(stderr, hidden.read())
             raise

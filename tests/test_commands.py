@@ -380,7 +380,10 @@ def test_mistakes_are_one_clear_line(workdir, conditional, tmp_path, fails):
     run, classes = f"--workdir={workdir}", f"--workdir={conditional}"
     for arguments, message in (
         (["sample", run, f"--output={tmp_path / 'file'}"], "Not a directory"),
-        (["sample", run, f"--output={tmp_path}/file/x.png"], "/file: File exists"),
+        (
+            ["sample", run, f"--output={tmp_path}/file/x.png"],
+            "x.png cannot be written: File exists",
+        ),
         (["sample", run, f"--output={tmp_path / 'folder'}"], "is not empty"),
         (["sample", run, "--output=x.jpg"], "takes FILE.png, FILE.npz or a folder"),
         (["sample", run, "--truncation=nan"], "--truncation takes numbers"),

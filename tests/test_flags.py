@@ -148,7 +148,8 @@ def test_a_setting_and_its_flag_are_the_same(resolve):
     settings = {
         **{"classes": classes, "generator_attention_resolutions": (8, 16)},
         **{"augmentation": (), "horizontal_flip": True, "ema_warm_up": False},
-        **{"beta_1": 0.25, "loss": "wgan", "crop_size": 7},
+        **{"beta_1": 0.25, "loss": "wgan", "crop_size": 7, "decay_end_step": None},
+        **{"evaluation_interval": None, "gradient_penalty": None, "data_dir": None},
     }
     arguments = [format_setting(name, value) for name, value in settings.items()]
     config = resolve("--config=small.py", *arguments)

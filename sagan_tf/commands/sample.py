@@ -10,7 +10,7 @@ from sagan_tf.commands.run_flags import (
     open_run,
     parse_numbers,
 )
-from sagan_tf.errors import printable
+from sagan_tf.errors import format_names, printable
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -33,7 +33,7 @@ def define_flags(values: flags.FlagValues) -> None:
     define.list(
         "labels",
         None,
-        "Classes by number or name. One is that of all images; several are those of "
+        "Classes by name or number, as names if both fit. One is that of all images; several are those of "
         "one image each, repeated up to --num_images. A name with a comma is quoted: "
         "--labels='\"cats, small\",dogs'. By default a grid has one row "
         "per class, and other outputs have random classes.",
@@ -69,5 +69,5 @@ def run(values: flags.FlagValues) -> None:
     print(f"{images} of step {run.step} saved to {samples.path}")
     if samples.rows:
         kind = "Truncations" if len(truncation) > 1 else "Classes"
-        rows = [f'"{row}"' if "," in row else row for row in samples.rows]
-        print(printable(f"{kind}, from the top row: {', '.join(rows)}"))
+        rows = format_names(samples.rows)
+        print(printable(f"{kind}, from the top row: {rows}"))

@@ -76,7 +76,10 @@ def check_record(run_dir: Path, record: dict[str, Any], accept: bool) -> None:
 
 
 def _read_record(path: Path) -> dict[str, Any]:
-    record = read_json(path)
+    try:
+        record = read_json(path)
+    except UserError:
+        record = None
     valid = (
         isinstance(record, dict)
         and isinstance(record.get("sha256"), str)

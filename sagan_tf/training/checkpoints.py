@@ -120,7 +120,7 @@ class Checkpoints:
         steps = find_steps(folder)
         if not steps and step is None:  # a copy of a run may have the best one alone
             folder, steps = self._best_folder, find_steps(self._best_folder)
-        if not steps:
+        if not steps and not find_steps(self._folder):
             self._refuse_data_without_index()
         if step is not None:
             if step not in steps:

@@ -34,9 +34,10 @@ def initialize(model: SAGAN, location: str, partially: bool = False) -> None:
     unfit = list(dict.fromkeys(unfit))  # both generators have the same names
     if unfit and not partially:
         raise UserError(
-            f"The networks of {location} do not fit: {', '.join(unfit[:20])}"
-            f"{', ...' * (len(unfit) > 20)}. To start these from their initial values "
-            "and all others from that run, add --init_partially"
+            f"{len(unfit)} variables of the networks do not fit those of {location}: "
+            f"{', '.join(unfit[:10])}{' and others' * (len(unfit) > 10)}. To start "
+            "these from their initial values and all others from that run, add "
+            "--init_partially"
         )
     if unfit:
         logging.warning(

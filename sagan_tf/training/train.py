@@ -13,7 +13,7 @@ from sagan_tf.data.loading import LoadedData
 from sagan_tf.data.record import check_record, make_record
 from sagan_tf.errors import UserError
 from sagan_tf.export.saved_model import export_saved_model
-from sagan_tf.files import delete_partial, unused_path, write_text
+from sagan_tf.files import delete_partial, read_text, unused_path, write_text
 from sagan_tf.flags import format_setting
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.run import Run
@@ -24,7 +24,7 @@ from sagan_tf.training.distribution import describe_devices, make_strategy
 from sagan_tf.training.evaluation import Evaluation
 from sagan_tf.training.initialization import initialize
 from sagan_tf.training.lock import lock_run
-from sagan_tf.training.logs import Board
+from sagan_tf.training.logs import Board, parse_rows
 
 FEW_IMAGES = 10_000
 
@@ -73,7 +73,7 @@ def train(
         check_trusted(config.evaluation_extractor)
     config = with_classes(config)
     with lock_run(config.run_dir):
-        _check_same_settings(config)
+        _check_same_settings(config, init_from)
         strategy = make_strategy()
         _check_batch_size(config, strategy.num_replicas_in_sync)
         keras.utils.set_random_seed(config.seed)
@@ -86,6 +86,8 @@ def train(
             config.keep_checkpoints_every,
         )
         step = checkpoints.restore()
+        if step is None:
+            _check_not_lost(config)
         checkpoints.delete_leftovers()
         for folder in ("", "samples", "logs", "evaluation", "attention", "export"):
             delete_partial(config.run_dir / folder)
@@ -211,7 +213,7 @@ def _check_batch_size(config: Config, devices: int) -> None:
         )
 
 
-def _check_same_settings(config: Config) -> None:
+def _check_same_settings(config: Config, init_from: str | None) -> None:
     if not (config.run_dir / "config.json").exists():
         # A checkpoint of step 0 is that of a start from another run, killed just then.
         if [p.name for p in find_checkpoints(config.run_dir)] not in ([], ["step-0"]):
@@ -230,34 +232,45 @@ def _check_same_settings(config: Config) -> None:
         "resume it as it is: "
         f"python -m sagan_tf train {shlex.quote(f'--workdir={config.run_dir}')}"
     )
-    flags = _flags_of_new_run(saved, config)
-    if flags is not None:
-        message += (
-            ". To start a new run with these settings from its networks: "
-            f"python -m sagan_tf train {shlex.join(flags)}"
+    location = init_from or str(saved.run_dir)
+    raise UserError(
+        f"{message}. To start a new run with these settings from the networks of "
+        f"{location}: python -m sagan_tf train "
+        f"{shlex.join(_flags_of_new_run(saved, config, location))}"
+    )
+
+
+def _check_not_lost(config: Config) -> None:
+    """Refuses to begin anew in a run that must have had checkpoints."""
+    log = config.run_dir / "logs" / "metrics.csv"
+    if not log.exists() or not (config.run_dir / "config.json").exists():
+        return
+    try:
+        rows, _ = parse_rows(read_text(log))
+    except (UserError, ValueError):
+        return
+    last = max((int(row["step"]) for row in rows), default=0)
+    if last > load_config(config.run_dir).checkpoint_interval:
+        raise UserError(
+            f"{config.workdir} has lost its checkpoints: its log reaches step {last}. "
+            "Restore them from a copy, or give another --workdir"
         )
-    raise UserError(message)
 
 
-def _flags_of_new_run(former: Config, config: Config) -> list[str] | None:
-    """Returns the flags that start a run with `config` from the networks of another.
-
-    None if no flag can: those of settings that are None now.
-    """
+def _flags_of_new_run(former: Config, config: Config, location: str) -> list[str]:
+    """Returns the flags that start a run with `config` from the networks of another."""
     changed = {
         field.name: field
         for field in dataclasses.fields(config)
         if field.name != "workdir"
         and getattr(former, field.name) != getattr(config, field.name)
     }
-    if any(getattr(config, name) is None for name in changed):
-        return None
     fits = not any(
         field.metadata["group"] == "Networks" or name in ("image_size", "channels")
         for name, field in changed.items()
     )
     return [
-        f"--init_from={former.run_dir}",
+        f"--init_from={location}",
         f"--workdir={unused_path(config.run_dir)}",
         *([] if fits else ["--init_partially"]),
         *(format_setting(name, getattr(config, name)) for name in changed),
