@@ -654,12 +654,9 @@ def load_preset(preset: str | Path) -> Config:
     # Whatever the file does: it is the user's own program.
     except (Exception, SystemExit) as error:
         lines = traceback.extract_tb(error.__traceback__)
-        where = [
-            f", line {line.lineno}" for line in lines if line.filename == str(path)
-        ]
-        raise UserError(
-            f"{path}{where[-1] if where else ''} failed: {type(error).__name__}: {error}"
-        ) from error
+        numbers = [line.lineno for line in lines if line.filename == str(path)]
+        where = f"{path}, line {numbers[-1]}" if numbers else str(path)
+        raise UserError(f"{where} failed: {type(error).__name__}: {error}") from error
     if "get_config" not in values:
         raise UserError(f"{path} has no function get_config()")
     if not isinstance(config, Config):

@@ -33,10 +33,10 @@ def define_flags(values: flags.FlagValues) -> None:
     define.list(
         "labels",
         None,
-        "Classes by name or number, as names if both fit. One is that of all images; several are those of "
-        "one image each, repeated up to --num_images. A name with a comma is quoted: "
-        "--labels='\"cats, small\",dogs'. By default a grid has one row "
-        "per class, and other outputs have random classes.",
+        "Classes by name or number, as names if both fit. One is that of all images; "
+        "several are those of one image each, repeated up to --num_images. A name with "
+        "a comma is quoted: --labels='\"cats, small\",dogs'. By default a grid has one "
+        "row per class, and other outputs have random classes.",
     )
     define.integer(
         "standing_statistics",
