@@ -12,12 +12,18 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf import load_run
-from sagan_tf.training.checkpoints import find_checkpoints
+from sagan_tf.training.checkpoints import find_steps
 from tests.processes import TINY, call, pixels, start
 
 
+def last_checkpoint(workdir):
+    """Returns the path of the last checkpoint; the best one does not count."""
+    folder = Path(workdir) / "checkpoints"
+    return folder / f"step-{find_steps(folder)[-1]}"
+
+
 def variables(workdir):
-    reader = tf.train.load_checkpoint(str(find_checkpoints(workdir)[-1]))
+    reader = tf.train.load_checkpoint(str(last_checkpoint(workdir)))
     return {
         name: reader.get_tensor(name)
         for name in reader.get_variable_to_shape_map()

@@ -19,7 +19,7 @@ from sagan_tf import load_run, train
 from sagan_tf.commands.main import run_command
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
-from sagan_tf.training.checkpoints import find_checkpoints
+from sagan_tf.training.checkpoints import find_steps
 from tests.processes import TINY, pixels, start
 from tests.training.test_lock import HOLD
 
@@ -54,7 +54,9 @@ def undisturbed(counted):
 
 
 def assert_same_run(workdir, other):
-    first, second = (tf.train.load_checkpoint(str(last(w))) for w in (workdir, other))
+    first, second = (
+        tf.train.load_checkpoint(str(last_checkpoint(w))) for w in (workdir, other)
+    )
     names = first.get_variable_to_shape_map()
     assert names == second.get_variable_to_shape_map()
     for name in names:
@@ -68,8 +70,9 @@ def assert_same_run(workdir, other):
         np.testing.assert_array_equal(pixels(own), pixels(path))
 
 
-def last(workdir):
-    return find_checkpoints(workdir)[-1]
+def last_checkpoint(workdir):
+    folder = Path(workdir) / "checkpoints"
+    return folder / f"step-{find_steps(folder)[-1]}"
 
 
 def read_log(workdir):
