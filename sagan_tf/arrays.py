@@ -8,7 +8,8 @@ from typing import IO
 import numpy as np
 import psutil
 
-from sagan_tf.errors import UserError, printable
+from sagan_tf.errors import UserError
+from sagan_tf.text import first_line, printable
 
 NUMERIC = "biuf"
 # What NumPy writes. Other compressions can expand further, or ask for memory at once.
@@ -47,10 +48,9 @@ def load_arrays(path: str | Path, kinds: str = NUMERIC) -> dict[str, np.ndarray]
     except FileNotFoundError:
         raise UserError(f"There is no file {path}") from None
     except Exception as error:  # damaged files fail in many ways
-        reason = str(error).strip() or type(error).__name__
         raise UserError(
             f"{path} is not an .npz file of arrays that can be read: "
-            f"{reason.splitlines()[0]:.300}"
+            f"{first_line(error):.300}"
         ) from error
 
 

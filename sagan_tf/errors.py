@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from sagan_tf.text import printable
 
 
 class UserError(Exception):
@@ -11,21 +11,3 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return printable(super().__str__())
-
-
-def printable(text: str) -> str:
-    r"""Escapes what a terminal would act on or could not show: `"\x1b"` becomes `\x1b`.
-
-    File and class names can hold line breaks and the codes that clear a screen.
-    """
-    return "".join(
-        character
-        if character.isprintable()
-        else character.encode("unicode_escape", "surrogatepass").decode()
-        for character in text
-    )
-
-
-def format_names(names: Iterable[str]) -> str:
-    """Returns names in a row, those with commas quoted as `--labels` takes them."""
-    return ", ".join(f'"{name}"' if "," in name else name for name in names)

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sagan_tf.config import Config, load_config
-from sagan_tf.errors import UserError, format_names
+from sagan_tf.errors import UserError
 from sagan_tf.files import unused_path
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.models.sagan import SAGAN
 from sagan_tf.sampling import Sampler
+from sagan_tf.text import format_names
 from sagan_tf.visualization.attend import write_attention
 from sagan_tf.visualization.neighbors import write_neighbors
 from sagan_tf.visualization.samples import write_interpolation, write_samples
@@ -126,7 +127,7 @@ class Run:
         """
         from sagan_tf import evaluation
 
-        evaluation.check_metrics(metrics)
+        names = evaluation.check_metrics(metrics)
         extractor = evaluation.choose_extractor(extractor)
         evaluation.check_published(metrics, extractor)
         real, held_out = evaluation.find_real_images(
@@ -148,7 +149,7 @@ class Run:
             name = f"{self.step:06d}"
         # What is missing is said before the classifier is trained.
         possible = evaluation.possible_metrics(
-            evaluation.check_metrics(metrics),
+            names,
             evaluation.outline(real, "--num_real"),
             evaluation.outline(fake, "--num_images"),
             evaluation.has_class_probabilities(extractor, self.config),

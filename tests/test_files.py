@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from sagan_tf.errors import UserError, printable
+from sagan_tf.errors import UserError
 from sagan_tf.files import (
     delete_partial,
     partial_path,
@@ -15,6 +15,7 @@ from sagan_tf.files import (
     unused_path,
     write_text,
 )
+from sagan_tf.text import printable
 
 
 def names(folder):

@@ -2,9 +2,10 @@
 
 from absl import flags
 
-from sagan_tf.commands.run_flags import count, definers
+from sagan_tf.commands.run_flags import definers
 from sagan_tf.doctor import Finding, examine
-from sagan_tf.errors import UserError, printable
+from sagan_tf.errors import UserError
+from sagan_tf.text import count, printable
 
 
 def define_flags(values: flags.FlagValues) -> None:

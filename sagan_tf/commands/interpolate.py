@@ -3,12 +3,12 @@
 from absl import flags
 
 from sagan_tf.commands.run_flags import (
-    count,
     define_run_flags,
     define_seed_flag,
     definers,
     open_run,
 )
+from sagan_tf.text import count
 
 
 def define_flags(values: flags.FlagValues) -> None:

@@ -12,9 +12,10 @@ from absl import logging as absl_logging
 
 from sagan_tf import __version__
 from sagan_tf.config import Config
-from sagan_tf.errors import UserError, printable
+from sagan_tf.errors import UserError
 from sagan_tf.flags import format_config_help, format_flag, parse_flags
 from sagan_tf.signals import Signals
+from sagan_tf.text import printable
 
 COMMANDS = (
     *("train", "sample", "interpolate", "attend", "evaluate", "neighbors", "video"),

@@ -89,8 +89,3 @@ def parse_numbers(name: str, texts: list[str]) -> list[float]:
             f"--{name} takes numbers, such as 0.5,1. Received: {','.join(texts)}"
         )
     return numbers
-
-
-def count(number: int, noun: str) -> str:
-    """Returns a count that reads right: "1 image", "2,000 images"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

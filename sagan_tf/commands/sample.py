@@ -3,14 +3,13 @@
 from absl import flags
 
 from sagan_tf.commands.run_flags import (
-    count,
     define_run_flags,
     define_seed_flag,
     definers,
     open_run,
     parse_numbers,
 )
-from sagan_tf.errors import format_names, printable
+from sagan_tf.text import count, format_names, printable
 
 
 def define_flags(values: flags.FlagValues) -> None:

@@ -2,7 +2,8 @@
 
 from absl import flags
 
-from sagan_tf.commands.run_flags import count, definers
+from sagan_tf.commands.run_flags import definers
+from sagan_tf.text import count
 
 
 def define_flags(values: flags.FlagValues) -> None:

@@ -22,7 +22,8 @@ from sagan_tf.arrays import fits_memory
 from sagan_tf.config import Config
 from sagan_tf.data.preprocessing import prepare_image
 from sagan_tf.data.sources import Folder, Picture, Source, open_source
-from sagan_tf.errors import UserError, printable
+from sagan_tf.errors import UserError
+from sagan_tf.text import printable
 
 # Pillow's, raised between its limit of pixels and twice that, and above.
 _BOMBS = (Image.DecompressionBombWarning, Image.DecompressionBombError)

@@ -21,8 +21,9 @@ from absl import logging
 from PIL import Image
 
 from sagan_tf.config import Config
-from sagan_tf.errors import UserError, printable
+from sagan_tf.errors import UserError
 from sagan_tf.files import read_json
+from sagan_tf.text import first_line, printable
 
 IMAGE_SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -233,7 +234,7 @@ class TFDS(Source):
             raise UserError(f"TensorFlow Datasets has no set named {name!r}") from None
         # A known data set, but not this config of it; or damaged files, in many ways.
         except Exception as error:
-            raise UserError(f"{name}: {_first_line(error)}") from None
+            raise UserError(f"{name}: {first_line(error):.200}") from None
         if not isinstance(self._feature("image"), tfds.features.Image):
             raise UserError(f"The TensorFlow Datasets set {name!r} has no single image")
 
@@ -317,7 +318,7 @@ class TFDS(Source):
         except Exception as error:  # damaged files fail in many ways
             raise UserError(
                 f"{self.name} in {self._builder.data_dir} is damaged: "
-                f"{_first_line(error)}. Delete this folder to prepare it anew"
+                f"{first_line(error):.200}. Delete this folder to prepare it anew"
             ) from error
 
     def _prepare(self) -> None:
@@ -332,7 +333,7 @@ class TFDS(Source):
         # Whatever a download can end with (no network, a quota page instead of an
         # archive, a full disk), the user needs the one line that follows.
         except Exception as error:
-            reason = f"{type(error).__name__}: {_first_line(error)}"
+            reason = f"{type(error).__name__}: {first_line(error):.200}"
             raise UserError(
                 f"{self.name} is not in {where} and could not be downloaded "
                 f"({reason}). Give --data_dir=DIR where it is prepared, or unpack its "
@@ -449,11 +450,6 @@ def _refuse_classes(path: Any) -> None:
                     )
         elif isinstance(value, list):
             pending += value
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return f"{lines[0]:.200}"
 
 
 @contextlib.contextmanager

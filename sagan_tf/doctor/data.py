@@ -9,9 +9,10 @@ from pathlib import Path
 from absl import flags
 
 from sagan_tf.config import Config, load_config
-from sagan_tf.doctor.findings import COMMAND, Check, Finding, count, shorten
+from sagan_tf.doctor.findings import COMMAND, Check, Finding, shorten
 from sagan_tf.errors import UserError
 from sagan_tf.flags import config_from_flags, define_config_flags, parse_flags
+from sagan_tf.text import count
 
 _SAMPLE = 2000  # images of a larger set that are read
 
@@ -97,7 +98,7 @@ def check_data(
 
 
 def _check_count(config: Config, total: int) -> Iterator[Finding]:
-    from sagan_tf.training.train import FEW_IMAGES
+    from sagan_tf.training.train import needs_augmentation
 
     given = [f"--dataset={config.dataset}"]
     if config.data_dir:
@@ -108,8 +109,7 @@ def _check_count(config: Config, total: int) -> Iterator[Finding]:
         command += f" --batch_size={total}"
         few = f"{found}, fewer than --batch_size={config.batch_size}"
         yield Finding("data", "failure", few, command)
-    is_few = total < FEW_IMAGES and config.dataset != "digits"
-    if is_few and not config.augmentation:
+    if needs_augmentation(config, total):
         yield Finding(
             "data",
             "warning",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from sagan_tf.errors import UserError
+from sagan_tf.text import first_line
 
 COMMAND = "python -m sagan_tf doctor"
 _NAMED = 10  # files that a line names
@@ -79,14 +80,8 @@ def describe(error: Exception) -> str:
     """Returns a mistake's message, or the type and first line of another exception."""
     if isinstance(error, UserError):
         return str(error)
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]:.300}".removesuffix(": ")
-
-
-def count(number: int, noun: str) -> str:
-    """Returns a count that reads right: "1 image", "2 classes"."""
-    plural = "es" if noun.endswith("s") else "s"
-    return f"{number:,} {noun}{plural if number != 1 else ''}"
+    name, line = type(error).__name__, first_line(error)
+    return name if line == name else f"{name}: {line:.300}"
 
 
 def shorten(names: list[str]) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sagan_tf.doctor.environment import requirements
-from sagan_tf.doctor.findings import Check, Finding, count
+from sagan_tf.doctor.findings import Check, Finding
+from sagan_tf.text import count
 
 _LEAST_GIB = 4  # of memory and of disk; with less there is a warning
 

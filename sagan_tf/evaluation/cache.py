@@ -8,15 +8,22 @@ from typing import Any
 
 import keras
 import numpy as np
+from absl import logging
 
 from sagan_tf.config import Config
 from sagan_tf.data.sources import Source
+from sagan_tf.text import first_line
 
 
 def cache_dir() -> Path:
     """Returns the folder of the cache: `$SAGAN_TF_CACHE`, or `~/.cache/sagan_tf`."""
     default = Path.home() / ".cache" / "sagan_tf"
     return Path(os.environ.get("SAGAN_TF_CACHE") or default)
+
+
+def warn_damaged(path: Path, error: Exception) -> None:
+    """Warns that a file of the cache is damaged and computed again."""
+    logging.warning("%s is damaged and computed anew (%.200s)", path, first_line(error))
 
 
 def describe_data(config: Config, source: Source) -> dict[str, Any]:

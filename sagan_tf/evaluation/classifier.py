@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
-from absl import logging
 from tqdm import tqdm
 
 from sagan_tf import files
@@ -17,7 +16,12 @@ from sagan_tf.data import load_images, open_source
 from sagan_tf.data.loading import load_attributes
 from sagan_tf.data.preprocessing import scale
 from sagan_tf.errors import UserError
-from sagan_tf.evaluation.cache import cache_dir, describe_data, digest
+from sagan_tf.evaluation.cache import (
+    cache_dir,
+    describe_data,
+    digest,
+    warn_damaged,
+)
 from sagan_tf.evaluation.held_out import (
     find_others,
     load_held_out,
@@ -95,8 +99,7 @@ def _read(path: Path) -> Classifier | None:
         _check_card(classifier)
     # A damaged network fails in Keras, zipfile or h5py, each in its own ways.
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        logging.warning("%s is damaged and computed anew (%.200s)", path, reason)
+        warn_damaged(path, error)
         return None
     return classifier
 

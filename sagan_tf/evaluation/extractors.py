@@ -21,6 +21,7 @@ from sagan_tf.data.preprocessing import scale
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation.cache import cache_dir, digest, digest_files, digest_weights
 from sagan_tf.evaluation.classifier import load_classifier
+from sagan_tf.text import first_line
 from sagan_tf.types import Tensor
 
 # The network of published scores, as TF-GAN distributes it.
@@ -272,7 +273,7 @@ def _load_path(path: Path, config: Config) -> Extractor:
         try:
             model = keras.saving.load_model(path, compile=False)
         except (OSError, ValueError, TypeError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise UserError(f"{path} is not a Keras model ({reason:.200})") from None
         _check_input_shape(path, model.input_shape[1:], config)
 
@@ -293,7 +294,7 @@ def _load_path(path: Path, config: Config) -> Extractor:
     try:
         extractor(np.zeros((1, size, size, channels), np.uint8))
     except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
-        raise _wrong_images(path, config, str(error).strip().splitlines()[0]) from None
+        raise _wrong_images(path, config, first_line(error)) from None
     return extractor
 
 
@@ -326,7 +327,7 @@ def _load_saved_model(path: Path) -> Callable:
     try:
         model = tf.saved_model.load(str(path))
     except OSError as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"{path} is not a SavedModel ({reason:.200})") from None
     if callable(model):
         return model

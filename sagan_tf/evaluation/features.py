@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from absl import logging
 from tqdm import tqdm
 
 from sagan_tf import files
 from sagan_tf.arrays import NUMERIC, load_arrays
 from sagan_tf.errors import UserError
-from sagan_tf.evaluation.cache import cache_dir, digest
+from sagan_tf.evaluation.cache import cache_dir, digest, warn_damaged
 from sagan_tf.evaluation.extractors import Extractor
 from sagan_tf.evaluation.gaussian import Gaussian, RunningGaussian
 from sagan_tf.evaluation.image_sets import ImageSet, LoadedImages
@@ -114,8 +113,7 @@ def _read(path: Path) -> FeatureSet | None:
         )
         _check(cached)
     except (UserError, KeyError, TypeError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        logging.warning("%s is damaged and computed anew (%.200s)", path, reason)
+        warn_damaged(path, error)
         return None
     return cached
 

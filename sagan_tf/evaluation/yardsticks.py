@@ -12,7 +12,7 @@ from absl import logging
 from sagan_tf import files
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
-from sagan_tf.evaluation.cache import cache_dir, digest
+from sagan_tf.evaluation.cache import cache_dir, digest, warn_damaged
 from sagan_tf.evaluation.classifier import LEAST_SKILL, compute_skill
 from sagan_tf.evaluation.evaluate import Evaluator
 from sagan_tf.evaluation.extractors import Extractor, is_inception
@@ -180,7 +180,7 @@ def _read(path: Path) -> Yardstick | None:
         yardstick = Yardstick(**files.read_json(path))
         _check(yardstick)
     except (UserError, TypeError, ValueError) as error:
-        logging.warning("%s is damaged and computed anew (%.200s)", path, error)
+        warn_damaged(path, error)
         return None
     return yardstick
 

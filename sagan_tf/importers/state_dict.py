@@ -11,6 +11,7 @@ import numpy as np
 
 from sagan_tf.arrays import fits_memory, load_arrays
 from sagan_tf.errors import UserError
+from sagan_tf.text import first_line
 
 # `torch.save` of PyTorch before 1.6 begins a file with this many pickles.
 _LEGACY_PICKLES = 5
@@ -61,7 +62,7 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
         raise UserError(
             f"{path} cannot be read as a state dict, which is what "
             "torch.save(model.state_dict(), ...) writes. Pickled models are not read: "
-            f"that would run code in them ({_first_line(error)})"
+            f"that would run code in them ({first_line(error):.200})"
         ) from error
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(tensor, torch.Tensor)
@@ -133,8 +134,3 @@ def _tensor_problem(tensor: Any) -> str:
     if tensor.element_size() * tensor.numel() > tensor.untyped_storage().nbytes():
         return "an expanded view, larger than what the file holds of it"
     return ""
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return f"{lines[0]:.200}"

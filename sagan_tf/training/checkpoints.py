@@ -10,6 +10,7 @@ from absl import logging
 
 from sagan_tf.errors import UserError
 from sagan_tf.files import delete, partial_path, sync, write_errors
+from sagan_tf.text import first_line
 
 _UNREADABLE = (AssertionError, IndexError, ValueError, OSError, tf.errors.OpError)
 
@@ -131,7 +132,7 @@ class Checkpoints:
             try:
                 self._read(path)
             except _UNREADABLE as error:
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                reason = first_line(error)
                 logging.warning("%s cannot be read (%.200s)", path, reason)
                 continue
             self._last_step = found if folder == self._folder else None

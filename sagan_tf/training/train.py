@@ -26,7 +26,7 @@ from sagan_tf.training.initialization import initialize
 from sagan_tf.training.lock import lock_run
 from sagan_tf.training.logs import Board, parse_rows
 
-FEW_IMAGES = 10_000
+_FEW_IMAGES = 10_000
 
 
 def train(
@@ -128,13 +128,18 @@ def _say_complete(config: Config, step: int) -> None:
     )
 
 
+def needs_augmentation(config: Config, num_images: int) -> bool:
+    """Returns whether a run has few images, and no augmentation against that."""
+    is_few = num_images < _FEW_IMAGES and config.dataset != "digits"
+    return is_few and not config.augmentation
+
+
 def _report_data(config: Config, data: LoadedData) -> None:
     """Lists the skipped files, and says what helps with few images."""
     if data.skipped:
         lines = "".join(f"{line}\n" for line in data.skipped)
         write_text(config.run_dir / "logs" / "skipped_files.txt", lines)
-    is_few = len(data.images) < FEW_IMAGES and config.dataset != "digits"
-    if is_few and not config.augmentation:
+    if needs_augmentation(config, len(data.images)):
         print(
             f"{len(data.images):,} images are few: the discriminator may memorize "
             "them. A new run may be better with --augmentation=color,translation,cutout"

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from sagan_tf.errors import printable
 from sagan_tf.files import write_text
+from sagan_tf.text import printable
 from sagan_tf.visualization.attention import AttentionMaps
 from sagan_tf.visualization.image_grid import to_picture
 
