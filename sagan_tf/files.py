@@ -16,8 +16,9 @@ from absl import logging
 
 from sagan_tf.errors import UserError
 
-# Before host, process and name of what is being written, and of what it replaces.
-_PARTIAL, _FORMER = ".partial-", "former-"
+# Before host, process and name of what is being written, and of a folder that it is
+# about to replace.
+_PARTIAL, _FORMER = ".partial-", ".partial-former-"
 
 
 @contextlib.contextmanager
@@ -53,7 +54,7 @@ def replacing(
             yield partial
             if partial.is_dir() and path.is_dir():
                 # A folder with files cannot be replaced: it is moved out of the way.
-                former = partial_path(path.with_name(_FORMER + path.name))
+                former = partial_path(path, _FORMER)
                 delete(former)
                 os.replace(path, former)
                 try:
@@ -158,9 +159,9 @@ def delete(path: Path) -> None:
             path.unlink()
 
 
-def partial_path(path: Path) -> Path:
+def partial_path(path: Path, marker: str = _PARTIAL) -> Path:
     """Returns where this process writes a file or folder before it replaces `path`."""
-    return path.with_name(f"{_PARTIAL}{_host()}-{os.getpid()}-{path.name}")
+    return path.with_name(f"{marker}{_host()}-{os.getpid()}-{path.name}")
 
 
 def delete_partial(folder: Path) -> None:
@@ -172,15 +173,15 @@ def delete_partial(folder: Path) -> None:
         folder: Folder, without those below it.
     """
     for path in folder.glob(f"{_PARTIAL}*"):
-        pattern = rf"{re.escape(_PARTIAL + _host())}-(\d+)-(.*)"
+        pattern = rf"({_FORMER}|{_PARTIAL}){re.escape(_host())}-(\d+)-(.*)"
         match = re.fullmatch(pattern, path.name, re.DOTALL)
         # In a container every process may have the number of the one before.
         if not match or (
-            int(match[1]) != os.getpid() and psutil.pid_exists(int(match[1]))
+            int(match[2]) != os.getpid() and psutil.pid_exists(int(match[2]))
         ):
             continue
-        target = folder / match[2].removeprefix(_FORMER)
-        if match[2].startswith(_FORMER) and not target.exists():
+        target = folder / match[3]
+        if match[1] == _FORMER and not target.exists():
             os.replace(path, target)
         else:
             delete(path)

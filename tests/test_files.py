@@ -92,10 +92,16 @@ def test_a_folder_that_could_not_be_replaced_is_back(tmp_path, monkeypatch):
             partial.mkdir()
     assert names(tmp_path) == ["a"] and names(tmp_path / "a") == ["one"]
     # Killed between the two renames, it comes back at the next start.
-    former = partial_path(tmp_path / "former-a")
+    former = partial_path(tmp_path / "a", ".partial-former-")
     (tmp_path / "a").rename(former)
     delete_partial(tmp_path)
     assert names(tmp_path) == ["a"] and names(tmp_path / "a") == ["one"]
+
+
+def test_a_half_written_file_is_no_former_one_whatever_its_name(tmp_path):
+    partial_path(tmp_path / "former-a.png").write_text("half")
+    delete_partial(tmp_path)
+    assert names(tmp_path) == []
 
 
 def test_existing_files_and_folders_get_a_number(tmp_path):

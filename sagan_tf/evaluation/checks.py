@@ -10,7 +10,7 @@ from sagan_tf.errors import UserError
 from sagan_tf.evaluation.image_sets import ImageSet
 from sagan_tf.evaluation.metrics import LEAST_OF_A_CLASS, METRICS
 
-_MOST_IMAGES = 1_000_000  # the largest number that is tried and advised
+_MOST_IMAGES = 1_000_000  # from here on no larger number is tried
 
 
 class Outline(NamedTuple):
