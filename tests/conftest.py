@@ -1,7 +1,7 @@
 import keras
 import pytest
 
-pytest.register_assert_rewrite("tests.contract")
+pytest.register_assert_rewrite("tests.comparison", "tests.contract")
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf

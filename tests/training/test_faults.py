@@ -1,7 +1,6 @@
 """Runs whose files cannot be written, have changed or are damaged."""
 
 import contextlib
-import csv
 import dataclasses
 import errno
 import json
@@ -13,13 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from sagan_tf import load_run, train
 from sagan_tf.commands.main import run_command
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
-from sagan_tf.training.checkpoints import find_steps
+from tests.comparison import assert_same_checkpoint, last_checkpoint, read_log
 from tests.processes import TINY, pixels, start
 from tests.training.test_lock import HOLD
 
@@ -54,33 +52,12 @@ def undisturbed(counted):
 
 
 def assert_same_run(workdir, other):
-    first, second = (
-        tf.train.load_checkpoint(str(last_checkpoint(w))) for w in (workdir, other)
-    )
-    names = first.get_variable_to_shape_map()
-    assert names == second.get_variable_to_shape_map()
-    for name in names:
-        if "OBJECT_GRAPH" not in name:
-            np.testing.assert_array_equal(
-                first.get_tensor(name), second.get_tensor(name), err_msg=name
-            )
-    assert read_log(workdir) == read_log(other)
+    assert_same_checkpoint(last_checkpoint(workdir), last_checkpoint(other))
+    first, second = (read_log(w / "logs" / "metrics.csv") for w in (workdir, other))
+    assert first == second
     for path in (other / "samples").iterdir():
         own = workdir / "samples" / path.name
         np.testing.assert_array_equal(pixels(own), pixels(path))
-
-
-def last_checkpoint(workdir):
-    folder = Path(workdir) / "checkpoints"
-    return folder / f"step-{find_steps(folder)[-1]}"
-
-
-def read_log(workdir):
-    with open(workdir / "logs" / "metrics.csv", newline="") as file:
-        return [
-            {name: value for name, value in row.items() if name != "images_per_second"}
-            for row in csv.DictReader(file)
-        ]
 
 
 class FullDisk:
@@ -282,7 +259,8 @@ def test_intervals_may_change_when_a_run_is_resumed(undisturbed, tmp_path):
     assert load_run(workdir, step=4).step == 4
     with pytest.raises(UserError, match="no checkpoint of step 3, only those of 4, 5"):
         load_run(workdir, step=3)
-    assert [row["step"] for row in read_log(workdir)] == ["2", "4", "5"]
+    rows = read_log(workdir / "logs" / "metrics.csv")
+    assert [row["step"] for row in rows] == ["2", "4", "5"]
 
 
 def test_data_may_change_before_the_first_step(tmp_path, monkeypatch):

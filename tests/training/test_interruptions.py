@@ -1,15 +1,13 @@
 """Runs that are killed or stopped at random moments, again and again."""
 
-import csv
 import random
 import signal
 import subprocess
 
-import numpy as np
 import pytest
-import tensorflow as tf
 
 from sagan_tf.training.checkpoints import find_checkpoints
+from tests.comparison import assert_same_checkpoint, read_log
 from tests.processes import call, start
 
 RUN = (
@@ -72,16 +70,7 @@ def assert_same_run(workdir, other):
     for index in (-2, -1):  # the last checkpoint and the best one
         first, second = find_checkpoints(workdir)[index], find_checkpoints(other)[index]
         assert first.relative_to(workdir) == second.relative_to(other)
-        first, second = (
-            tf.train.load_checkpoint(str(path)) for path in (first, second)
-        )
-        names = first.get_variable_to_shape_map()
-        assert names == second.get_variable_to_shape_map()
-        for name in names:
-            if "OBJECT_GRAPH" not in name:
-                np.testing.assert_array_equal(
-                    first.get_tensor(name), second.get_tensor(name), err_msg=name
-                )
+        assert_same_checkpoint(first, second)
     for name in ("metrics.csv", "evaluation.csv"):
         assert read_log(workdir / "logs" / name) == read_log(other / "logs" / name)
     grids = sorted(path.name for path in (other / "samples").iterdir())
@@ -90,11 +79,3 @@ def assert_same_run(workdir, other):
         first, second = ((w / "samples" / name).read_bytes() for w in (workdir, other))
         assert first == second, name
     assert not [path for path in workdir.rglob("*") if ".partial" in path.name]
-
-
-def read_log(path):
-    with open(path, newline="") as file:
-        return [
-            {name: value for name, value in row.items() if name != "images_per_second"}
-            for row in csv.DictReader(file)
-        ]
