@@ -1,7 +1,7 @@
 """Scores of image sets against a reference, with their protocol."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,7 @@ class Evaluator:
         check_published(metrics, extractor.short_name)
         self.seed = seed
         self._show_progress = show_progress
-        keeps_features = any(METRICS[name].needs.features for name in self.metrics)
-        self._computer = FeatureComputer(extractor, keeps_features, show_progress)
+        self._computer = FeatureComputer(extractor, show_progress)
         self._real_name = real.name
         self.real = self._computer.compute_once(real)
         self._warned_of_bias: set[int] = set()
@@ -81,6 +80,7 @@ class Evaluator:
             UserError: if no metric can be computed, or if both sets are the same.
         """
         features, computed = self.compute(fake, self.metrics)
+        self._warn_of_bias(computed, fake.name, features)
         scores: dict[str, float] = {}
         protocol = self._describe(fake.name, features)
         for own_scores, settings in computed.values():
@@ -95,7 +95,7 @@ class Evaluator:
 
         Args:
             fake: `ImageSet`.
-            metrics: Some of the evaluator's metrics, or `frechet`.
+            metrics: Names out of `METRICS`.
 
         Returns:
             The features of the set, and a dict from metrics to their scores, under
@@ -117,7 +117,6 @@ class Evaluator:
                 f"{fake.name} and {self._real_name} are the same images: every score "
                 "would be perfect"
             )
-        self._warn_of_bias(possible, fake.name, features)
         computed = {}
         for name in tqdm(
             possible,
@@ -158,7 +157,7 @@ class Evaluator:
         }
 
     def _warn_of_bias(
-        self, metrics: Sequence[str], fake_name: str, fake: FeatureSet
+        self, metrics: Collection[str], fake_name: str, fake: FeatureSet
     ) -> None:
         """Warns, once for each number of images, of fewer images than features."""
         size = len(fake.gaussian.mean)

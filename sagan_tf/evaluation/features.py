@@ -21,14 +21,14 @@ class FeatureSet(NamedTuple):
 
     Attributes:
         gaussian: `Gaussian` of the features.
-        features: float32 `[N, features]`, or None if no metric needs them.
+        features: float32 `[N, features]`.
         probabilities: float32 `[N, classes]`, or None.
         labels: int `[N]`, or None.
         digest: SHA-256 of the images.
     """
 
     gaussian: Gaussian
-    features: Any
+    features: np.ndarray
     probabilities: Any
     labels: Any
     digest: str
@@ -39,16 +39,11 @@ class FeatureComputer:
 
     Args:
         extractor: `Extractor`.
-        keeps_features: Boolean, whether the features of each image are needed, and not
-            only their `Gaussian`.
         show_progress: Boolean, whether to show a progress bar.
     """
 
-    def __init__(
-        self, extractor: Extractor, keeps_features: bool, show_progress: bool = True
-    ):
+    def __init__(self, extractor: Extractor, show_progress: bool = True):
         self._extractor = extractor
-        self._keeps_features = keeps_features
         self._show_progress = show_progress
 
     def compute(self, name: str, loaded: LoadedImages) -> FeatureSet:
@@ -66,14 +61,13 @@ class FeatureComputer:
                 new_features, new_probabilities = self._extractor(images)
                 running.update(new_features)
                 hashed.update(np.ascontiguousarray(images).data)
-                if self._keeps_features:
-                    features.append(np.float32(new_features))
+                features.append(np.float32(new_features))
                 if new_probabilities is not None:
                     probabilities.append(np.float32(new_probabilities))
                 bar.update(len(images))
         return FeatureSet(
             running.result(),
-            np.concatenate(features) if features else None,
+            np.concatenate(features),
             np.concatenate(probabilities) if probabilities else None,
             loaded.labels,
             hashed.hexdigest(),
@@ -87,9 +81,7 @@ class FeatureComputer:
         key = digest([image_set.fingerprint, extractor.digest, extractor.resizer])
         path = cache_dir() / "features" / f"{key}.npz"
         cached = _read(path)
-        if cached is not None and not (
-            self._keeps_features and cached.features is None
-        ):
+        if cached is not None:
             return cached
         computed = self.compute(image_set.name, image_set.load())
         _write(path, computed)
@@ -106,7 +98,7 @@ def _read(path: Path) -> FeatureSet | None:
             gaussian=Gaussian(
                 int(arrays["count"]), arrays["mean"], arrays["covariance"]
             ),
-            features=arrays.get("features"),
+            features=arrays["features"],
             probabilities=None,
             labels=arrays.get("labels"),
             digest=str(arrays["digest"]),
@@ -120,14 +112,13 @@ def _read(path: Path) -> FeatureSet | None:
 
 def _check(cached: FeatureSet) -> None:
     """Raises `ValueError` if the arrays do not fit together."""
-    (count, mean, covariance), features = (
-        vars(cached.gaussian).values(),
-        cached.features,
-    )
+    count, mean, covariance = vars(cached.gaussian).values()
     size = len(mean)
-    expected = [(mean, (size,)), (covariance, (size, size))]
-    if features is not None:
-        expected.append((features, (count, size)))
+    expected = [
+        (mean, (size,)),
+        (covariance, (size, size)),
+        (cached.features, (count, size)),
+    ]
     if cached.labels is not None:
         expected.append((cached.labels, (count,)))
     for array, shape in expected:
@@ -136,14 +127,12 @@ def _check(cached: FeatureSet) -> None:
 
 
 def _write(path: Path, computed: FeatureSet) -> None:
-    optional: dict[str, Any] = {
-        "features": computed.features,
-        "labels": computed.labels,
-    }
+    labels = {} if computed.labels is None else {"labels": computed.labels}
     with files.replacing(path) as partial:
         np.savez(
             partial,
             **vars(computed.gaussian),
+            features=computed.features,
             digest=computed.digest,
-            **{name: value for name, value in optional.items() if value is not None},
+            **labels,
         )

@@ -35,14 +35,11 @@ class Needs(NamedTuple):
     """What a metric needs of an image set.
 
     Attributes:
-        features: Boolean, the features of each image. Otherwise their `Gaussian` is
-            enough.
         probabilities: Boolean, class probabilities of generated images.
         labels: Boolean, labels, and two images of each class.
         least_images: Integer.
     """
 
-    features: bool = False
     probabilities: bool = False
     labels: bool = False
     least_images: int = 2
@@ -174,17 +171,15 @@ def _of_class(own: FeatureSet, label: int) -> Gaussian:
 
 METRICS = {
     "frechet": Metric(_frechet, Needs(), lower_is_better=True),
-    "kernel": Metric(_kernel, Needs(features=True), lower_is_better=True),
+    "kernel": Metric(_kernel, Needs(), lower_is_better=True),
     "class_score": Metric(
         _class_score, Needs(probabilities=True, least_images=_CLASS_SCORE_SPLITS)
     ),
     "precision_recall": Metric(
-        _precision_recall, Needs(features=True, least_images=_PRECISION_NEIGHBORS + 1)
+        _precision_recall, Needs(least_images=_PRECISION_NEIGHBORS + 1)
     ),
     "density_coverage": Metric(
-        _density_coverage, Needs(features=True, least_images=_DENSITY_NEIGHBORS + 1)
+        _density_coverage, Needs(least_images=_DENSITY_NEIGHBORS + 1)
     ),
-    "intra_frechet": Metric(
-        _intra_frechet, Needs(features=True, labels=True), lower_is_better=True
-    ),
+    "intra_frechet": Metric(_intra_frechet, Needs(labels=True), lower_is_better=True),
 }

@@ -15,11 +15,14 @@ from sagan_tf.errors import UserError
 from sagan_tf.evaluation.cache import cache_dir, digest, warn_damaged
 from sagan_tf.evaluation.classifier import LEAST_SKILL, compute_skill
 from sagan_tf.evaluation.evaluate import Evaluator
-from sagan_tf.evaluation.extractors import Extractor, is_inception
+from sagan_tf.evaluation.extractors import Extractor
 from sagan_tf.evaluation.image_sets import ImageSet, uniform_noise
 from sagan_tf.evaluation.metrics import score_name
 
-_VERSION = 1  # of the metrics: changed formulas give other scores
+_VERSION = 2  # of the metrics: changed formulas give other scores
+# The metric that tells whether an extractor can judge its data. Few held-out images
+# bias the Fréchet distance upwards, but not this one.
+_JUDGE = "kernel"
 # Real images must be far from the worst that there is, or nothing fits in between.
 _LEAST_RATIO = 10
 
@@ -101,7 +104,7 @@ def find_fault(extractor: Extractor, yardsticks: Yardsticks) -> str | None:
             faults.append(
                 f"its held-out accuracy is {accuracy:.1%}, near chance ({chance:.1%})"
             )
-    name = score_name(_judge_metric(extractor), extractor.short_name)
+    name = score_name(_JUDGE, extractor.short_name)
     real, noise = (
         yardsticks[kind].scores.get(name, math.nan) for kind in ("held_out", "noise")
     )
@@ -116,18 +119,8 @@ def find_fault(extractor: Extractor, yardsticks: Yardsticks) -> str | None:
     return f"The extractor cannot judge this data: {', and '.join(faults)}"
 
 
-def _judge_metric(extractor: Extractor) -> str:
-    """Returns the metric that tells whether an extractor can judge its data.
-
-    Inception has 2,048 features: the Fréchet distance of fewer held-out images would be
-    mostly bias. The kernel distance has none.
-    """
-    return "kernel" if is_inception(extractor.short_name) else "frechet"
-
-
 def _measure(evaluator: Evaluator, image_set: ImageSet) -> Yardstick:
-    judge = _judge_metric(evaluator.extractor)
-    metrics = dict.fromkeys((*evaluator.metrics, judge))
+    metrics = dict.fromkeys((*evaluator.metrics, _JUDGE))
     paths = {name: _cache_path(evaluator, image_set, name) for name in metrics}
     cached = {name: _read(path) for name, path in paths.items()}
     missing = [name for name, yardstick in cached.items() if yardstick is None]

@@ -71,11 +71,11 @@ def test_metrics_are_records():
     assert lower_is_better == {"frechet", "kernel", "intra_frechet"}
     assert {name: metric.needs for name, metric in METRICS.items()} == {
         "frechet": Needs(),
-        "kernel": Needs(features=True),
+        "kernel": Needs(),
         "class_score": Needs(probabilities=True, least_images=10),
-        "precision_recall": Needs(features=True, least_images=4),
-        "density_coverage": Needs(features=True, least_images=6),
-        "intra_frechet": Needs(features=True, labels=True),
+        "precision_recall": Needs(least_images=4),
+        "density_coverage": Needs(least_images=6),
+        "intra_frechet": Needs(labels=True),
     }
 
 
@@ -192,14 +192,14 @@ def test_real_features_are_computed_once():
     again, _ = evaluate(extractor, real, fake, ["frechet"])
     assert len(seen) == calls + 3  # 300 fakes in hundreds, and no real image
     assert again == first
-    # Single features were not cached, nor those of another extractor or other data.
-    evaluate(extractor, real, fake, ["frechet", "precision_recall"])
-    assert len(seen) == calls + 3 + 6
+    # Another metric needs nothing more; another extractor or other data do.
+    evaluate(extractor, real, fake, ["precision_recall"])
+    assert len(seen) == calls + 3 + 3
     for number, other in enumerate(({"digest": "other"}, {"resizer": "other"})):
         evaluate(extractor._replace(**other), real, fake, ["frechet"])
-        assert len(seen) == calls + 3 + 6 + 6 * (number + 1)
+        assert len(seen) == calls + 3 + 3 + 6 * (number + 1)
     evaluate(extractor, find_images("train", CONFIG, 301), fake, ["frechet"])
-    assert len(seen) == calls + 3 + 6 + 12 + 7
+    assert len(seen) == calls + 3 + 3 + 12 + 7
 
 
 def test_the_inception_score_does_not_depend_on_the_order():

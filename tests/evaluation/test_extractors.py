@@ -57,7 +57,7 @@ def test_the_classifier_is_trained_once_and_learns_classes(monkeypatch, own_cach
     monkeypatch.setattr(classifier, "_MAX_STEPS", 60)
     extractor = load_extractor("classifier", CONFIG)
     features, probabilities = extractor(images())
-    assert features.shape == (7, 64) and features.dtype == np.float64
+    assert features.shape == (7, 352) and features.dtype == np.float64
     assert probabilities.shape == (7, 10)
     np.testing.assert_allclose(probabilities.sum(1), 1)
     assert extractor.short_name == "classifier"
@@ -191,7 +191,7 @@ def test_the_classifier_learns_rotations_where_there_is_nothing_else(
     assert not extractor.has_probabilities
     assert extractor.accuracy > 0.9 and extractor.chance == 0.25
     features, probabilities = extractor(images())
-    assert features.shape == (7, 16) and probabilities is None
+    assert features.shape == (7, 352) and probabilities is None
     # One class is no class.
     (tmp_path / "only").mkdir()
     for path in tmp_path.glob("*.png"):
@@ -232,11 +232,25 @@ def test_rotations_are_those_of_their_targets():
             np.testing.assert_array_equal(actual, expected)
 
 
-def test_the_number_of_features_follows_that_of_held_out_images():
-    counts = (2, 63, 64, 80, 179, 255, 256, 10_000)
-    assert [classifier.count_features(count) for count in counts] == [
-        *(16, 16, 32, 32, 64, 64, 128, 128)
-    ]
+def test_features_have_the_same_length_at_each_position():
+    network = classifier._build(CONFIG, outputs=10)
+    blocks = [layer for layer in network.layers if isinstance(layer, keras.layers.ReLU)]
+    dense = next(
+        layer for layer in network.layers if isinstance(layer, keras.layers.Dense)
+    )
+    hidden = keras.Model(network.input, [*(b.output for b in blocks), dense.output])
+    images = np.random.default_rng(0).uniform(-1, 1, (5, 32, 32, 1))
+    *maps, last, before_relu = (np.asarray(x, np.float64) for x in hidden(images))
+    np.testing.assert_array_equal(last, np.maximum(before_relu, 0))
+    expected = []
+    for x in (*maps, before_relu[:, None, None]):
+        length = np.sqrt((x**2).mean(axis=-1, keepdims=True))
+        expected.append((x / length).mean(axis=(1, 2)))
+    assert [x.shape[1] for x in expected] == [32, 64, 128, 128]
+    features = network(images)[0]
+    np.testing.assert_allclose(
+        features, np.concatenate(expected, axis=1), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -279,7 +293,7 @@ def test_a_classifier_with_nan_loss_is_an_error(monkeypatch):
 
 
 def test_the_digest_of_a_classifier_is_that_of_its_weights(monkeypatch, tmp_path):
-    network = classifier._build(CONFIG, 16, 2)
+    network = classifier._build(CONFIG, 2)
     trained = classifier.Classifier(network, "classes", 0.5, 0.5)
     monkeypatch.setattr(classifier, "_train_best", lambda _: trained)
     digests = []
@@ -295,7 +309,7 @@ def test_each_data_set_has_its_own_classifier(monkeypatch, tmp_path):
 
     def train(config):
         trained.append(config.data_dir)
-        network = classifier._build(CONFIG, 16, 2)
+        network = classifier._build(CONFIG, 2)
         return classifier.Classifier(network, "classes", 0.5, 0.5)
 
     monkeypatch.setattr(classifier, "_train_best", train)
