@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from sagan_tf.commands.main import COMMANDS, run_command
 from sagan_tf.config import Config, load_config, load_preset
 from sagan_tf.errors import UserError
+from sagan_tf.evaluation import classifier
 from sagan_tf.flags import config_from_flags, define_config_flags, parse_flags
 from sagan_tf.start_tensorflow import start_tensorflow
 from tests.processes import TINY
@@ -197,11 +198,33 @@ def test_commands_of_a_run(workdir, tmp_path_factory, capsys, data):
 
 
 FILES = [
-    *("config.json", "data.json", "logs/metrics.csv", "checkpoints/step-12.index"),
-    *("checkpoints/step-9.index", "checkpoints/step-12.data-00000-of-00001"),
-    *("samples/000006.png", "samples/000012.png", "export/saved_model/saved_model.pb"),
-    *("checkpoints", "logs", "samples", "export", "logs/tensorboard", ".lock"),
+    *("run/config.json", "run/data.json", "run/logs/metrics.csv", "run/.lock"),
+    *("run/checkpoints/step-9.index", "run/checkpoints/step-12.index"),
+    *("run/checkpoints/step-12.data*", "run/checkpoints/best/*.index"),
+    *("run/samples/000006.png", "run/samples/000012.png"),
+    *("run/export/saved_model/saved_model.pb", "run/logs/evaluation.csv"),
+    *("run/evaluation/000012.json", "run/evaluation", "run/checkpoints", "run/logs"),
+    *("run/samples", "run/export", "run/logs/tensorboard", "cache"),
+    *("cache/classifiers", "cache/classifiers/*.keras", "cache/classifiers/*.json"),
+    *("cache/features", "cache/features/*", "cache/yardsticks/*", "cache/yardsticks"),
 ]
+EVALUATION = ("--evaluation_interval=6", "--evaluation_images=50")
+
+
+@pytest.fixture(scope="module")
+def evaluated_run(tmp_path_factory):
+    """A folder with a run that was evaluated, and its cache."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAGAN_TF_CACHE", str(folder / "cache"))
+        patch.setattr(classifier, "_MAX_STEPS", 60)
+        run = f"--workdir={folder / 'run'}"
+        assert run_command(["train", run, *TINY, *EVALUATION]) == 0
+        evaluate = ["evaluate", "--extractor=classifier", "--num_images=50"]
+        assert run_command([*evaluate, run]) == 0
+    patterns = [name for name in FILES if not list(folder.glob(name))]
+    assert set(patterns) <= {"run/logs/tensorboard"}  # which is optional
+    return folder
 
 
 @pytest.mark.slow
@@ -212,18 +235,25 @@ FILES = [
         ["missing", "empty", "cut", "flipped", "garbage", "folder", "fifo"]
     ),
     st.integers(0, 2**20),
-    st.sampled_from(["train", "train", "sample", "video", "export"]),
+    st.sampled_from(["train", "train", "evaluate", "sample", "video", "export"]),
 )
-def test_damaged_runs(workdir, tmp_path_factory, capsys, names, damage, seed, command):
+def test_damaged_runs(
+    evaluated_run, tmp_path_factory, capsys, names, damage, seed, command
+):
     folder = tmp_path_factory.mktemp("damaged")
-    copy = folder / "run"
-    shutil.copytree(workdir, copy)
+    shutil.copytree(evaluated_run, folder, dirs_exist_ok=True)
     for name in names:
-        damage_file(copy / name, damage, random.Random(seed))
-    arguments = [command, f"--workdir={copy}"]
+        for path in sorted(folder.glob(name)):
+            damage_file(path, damage, random.Random(seed))
+    arguments = [command, f"--workdir={folder / 'run'}"]
     if command == "train":
-        arguments += [*TINY, "--steps=13"]
-    check_command(capsys, arguments, folder)
+        arguments += [*TINY, *EVALUATION, "--steps=13"]
+    if command == "evaluate":
+        arguments += ["--extractor=classifier", "--num_images=50"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAGAN_TF_CACHE", str(folder / "cache"))
+        patch.setattr(classifier, "_MAX_STEPS", 60)
+        check_command(capsys, arguments, folder)
     shutil.rmtree(folder)
 
 

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from sagan_tf import load_run, train
 from sagan_tf.commands.main import run_command
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
+from sagan_tf.evaluation import classifier
 from tests.comparison import assert_same_checkpoint, last_checkpoint, read_log
 from tests.processes import TINY, pixels, start
 from tests.training.test_lock import HOLD
@@ -121,6 +123,99 @@ def test_after_a_failed_write_the_run_resumes(part, tmp_path, counted, monkeypat
             *("config.json", "data.json", ".lock.json", "metrics.csv", "tensorboard"),
             *("000002.png", "step-2", "step-3", "000003.png", "saved_model"),
         }
+
+
+def best(workdir):
+    (index,) = (workdir / "checkpoints" / "best").glob("*.index")
+    return index.with_suffix("")
+
+
+@pytest.fixture
+def quick_classifier(monkeypatch):
+    monkeypatch.setattr(classifier, "_MAX_STEPS", 60)
+
+
+@pytest.mark.slow
+def test_after_a_failed_write_of_an_evaluation_the_run_resumes(
+    tmp_path, monkeypatch, quick_classifier
+):
+    """Scores, the best checkpoint, and what is cached: those writes that are new."""
+
+    def evaluated(folder):
+        monkeypatch.setenv("SAGAN_TF_CACHE", str(folder / "cache"))
+        return dataclasses.replace(
+            CONFIG,
+            workdir=str(folder / "run"),
+            evaluation_interval=2,
+            evaluation_images=50,
+        )
+
+    with monkeypatch.context() as patch:
+        writes = FullDisk(patch, 0, False).writes
+        train(evaluated(tmp_path))
+    # The first write of each kind. Others are those of a run without evaluations.
+    first_writes: dict[str, int] = {}
+    for number, path in enumerate(map(Path, writes), start=1):
+        if {"cache", "best", "evaluation.csv"} & {*path.parts}:
+            first_writes.setdefault(path.parent.name, number)
+    assert len(first_writes) == 5
+    for number in first_writes.values():
+        folder = tmp_path / str(number)
+        with monkeypatch.context() as patch:
+            disk = FullDisk(patch, number, before=number % 2 == 0)
+            with pytest.raises(UserError) as error:
+                train(evaluated(folder))
+        failed = Path(disk.writes[number - 1])
+        assert f"{failed} cannot be written: No space left" in str(error.value)
+        assert_nothing_partial(folder)
+        train(evaluated(folder))
+        assert_same_run(folder / "run", tmp_path / "run")
+        first, second = (
+            read_log(w / "run" / "logs" / "evaluation.csv") for w in (folder, tmp_path)
+        )
+        assert first == second and len(first) == 2
+        assert_same_checkpoint(*(best(w / "run") for w in (folder, tmp_path)))
+        shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+def test_a_failed_write_of_an_evaluation_or_export_leaves_the_rest(
+    tmp_path, undisturbed, monkeypatch, quick_classifier
+):
+    workdir = tmp_path / "run"
+    shutil.copytree(undisturbed, workdir)
+    before = {
+        path: path.read_bytes()
+        for path in workdir.rglob("*.*")
+        if path.is_file() and "export" not in path.parts
+    }
+
+    def evaluate_and_export():
+        run = load_run(workdir)
+        run.evaluate(extractor="classifier", num_images=50, force=True)
+        run.export()
+        run.sample()
+
+    number, seen = 0, []
+    while True:
+        number += 1
+        monkeypatch.setenv("SAGAN_TF_CACHE", str(tmp_path / f"cache{number}"))
+        with monkeypatch.context() as patch:
+            disk = FullDisk(patch, number, before=number % 2 == 0)
+            try:
+                evaluate_and_export()
+            except UserError as error:
+                failed = disk.writes[number - 1]
+                assert f"{failed} cannot be written: No space left" in str(error)
+            else:
+                break
+        assert_nothing_partial(tmp_path)
+        assert {path: path.read_bytes() for path in before} == before
+        tf.saved_model.load(str(workdir / "export" / "saved_model"))
+        seen.append(Path(failed).parent.name)
+    assert {*seen} == {
+        *("classifiers", "features", "yardsticks", "evaluation", "export", "samples")
+    }
 
 
 @pytest.fixture
