@@ -261,6 +261,39 @@ def test_a_run_on_a_full_disk_resumes_once_there_is_room(small_disk, workdir, ca
     assert_same_run(disk / "run", workdir)
 
 
+@pytest.mark.slow
+def test_a_received_run_executes_nothing(tmp_path, workdir, capsys, quick_classifier):
+    """Its config names a model that writes a file as soon as it is used."""
+    model, written, run = (tmp_path / name for name in ("model", "written", "run"))
+
+    class Model(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, 32, 32, 1])])
+        def __call__(self, images):
+            with tf.control_dependencies([tf.io.write_file(str(written), "x")]):
+                return tf.reduce_mean(images, axis=[2, 3])
+
+    tf.saved_model.save(Model(), str(model))
+    shutil.copytree(workdir, run)
+    settings = json.loads((run / "config.json").read_text())
+    settings |= {"evaluation_extractor": str(model), "evaluation_interval": 1}
+    (run / "config.json").write_text(json.dumps(settings))
+    train_on = ["train", *TINY, "--steps=13", f"--evaluation_extractor={model}"]
+    train_on += ["--evaluation_images=50", "--evaluation_interval=1"]
+    for command, code in (
+        (["train", *TINY, "--steps=13"], 1),
+        (["sample"], 0),
+        (["evaluate", "--num_images=50", "--force"], 0),
+        (["attend"], 0),
+        (["neighbors"], 0),
+        (["export"], 0),
+    ):
+        assert run_command([*command, f"--workdir={run}"]) == code
+        assert not written.exists(), command
+        assert ("Models can execute code" in capsys.readouterr().err) == (code == 1)
+    assert run_command([*train_on, f"--workdir={run}"]) == 0  # the user names it
+    assert written.exists()
+
+
 def test_a_run_without_its_config_is_not_begun_anew(undisturbed, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(undisturbed, workdir)
