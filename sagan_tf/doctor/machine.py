@@ -113,7 +113,7 @@ def check_inception() -> Iterator[Finding]:
     from sagan_tf.evaluation.extractors import choose_extractor
 
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        choice = choose_extractor("auto")
+        choice = choose_extractor("auto", download=False)
     found = f"evaluate uses {said.getvalue().strip().removeprefix('Extractor: ')}"
     if choice == "inception":
         yield Finding("Inception", "ok", found)

@@ -173,7 +173,8 @@ class Evaluator:
                 self._warned_of_bias.add(count)
                 logging.warning(
                     "%s is biased upwards: %s has %d images%s for the %d features of "
-                    "the extractor. %d or more would do",
+                    "the extractor. %d or more would do (--num_images, during training "
+                    "--evaluation_images)",
                     *(score_name(metric, self.extractor.short_name), name, count),
                     *(" of a class" * (metric != "frechet"), size, size + 1),
                 )

@@ -83,25 +83,35 @@ class Extractor(NamedTuple):
         return features, np.concatenate(probabilities)[:count]
 
 
-def choose_extractor(name: str) -> str:
+def choose_extractor(name: str, download: bool = True) -> str:
     """Returns the extractor that `auto` stands for, and says which; others unchanged.
 
-    It is Inception where it is cached or its address answers within ten seconds, and
-    the classifier elsewhere.
+    It is Inception where it is cached or can be downloaded from an address that answers
+    within ten seconds, and the classifier elsewhere.
+
+    Args:
+        name: Name of an extractor.
+        download: Boolean, whether to download Inception if it is chosen.
     """
     if name != "auto":
         return name
     if _checksum_path(INCEPTION_ADDRESS).exists():
         print("Extractor: inception, which is cached")
         return "inception"
-    if is_reachable(_archive(INCEPTION_ADDRESS), _SECONDS_TO_REACH):
-        print(f"Extractor: inception, downloaded once from {INCEPTION_ADDRESS}")
-        return "inception"
-    print(
-        "Extractor: classifier, because Inception is not cached and "
-        f"{INCEPTION_ADDRESS} cannot be reached"
-    )
-    return "classifier"
+    if not is_reachable(_archive(INCEPTION_ADDRESS), _SECONDS_TO_REACH):
+        print(
+            "Extractor: classifier, because Inception is not cached and "
+            f"{INCEPTION_ADDRESS} cannot be reached"
+        )
+        return "classifier"
+    print(f"Extractor: inception, downloaded once from {INCEPTION_ADDRESS}")
+    try:
+        if download:
+            _download(INCEPTION_ADDRESS)
+    except UserError as error:
+        print(f"Extractor: classifier instead. {error}")
+        return "classifier"
+    return "inception"
 
 
 def is_reachable(address: str, seconds: float) -> bool:

@@ -456,10 +456,13 @@ def test_auto_is_inception_where_it_is_cached_or_can_be_reached(
     address, monkeypatch, own_cache, capsys
 ):
     monkeypatch.setattr(extractors, "INCEPTION_ADDRESS", f"{address}/net")
-    assert choose_extractor("auto") == "inception"
-    assert capsys.readouterr().out == (
-        f"Extractor: inception, downloaded once from {address}/net\n"
-    )
+    assert choose_extractor("auto", download=False) == "inception"
+    said = f"Extractor: inception, downloaded once from {address}/net\n"
+    assert capsys.readouterr().out == said
+    # It answers, but not with an archive.
+    assert choose_extractor("auto") == "classifier"
+    out = capsys.readouterr().out
+    assert out.startswith(said) and "Extractor: classifier instead. Incep" in out
     monkeypatch.setattr(extractors, "INCEPTION_ADDRESS", f"{address}/missing")
     assert choose_extractor("auto") == "classifier"
     said = capsys.readouterr().out
