@@ -468,7 +468,7 @@ def test_auto_is_inception_where_it_is_cached_or_can_be_reached(
     said = capsys.readouterr().out
     assert said.startswith("Extractor: classifier, because") and said.count("\n") == 1
     checksum = extractors._checksum_path(f"{address}/missing")
-    checksum.parent.mkdir(parents=True)
+    checksum.parent.mkdir(parents=True, exist_ok=True)
     checksum.write_text("0123")
     assert choose_extractor("auto") == "inception"
     assert capsys.readouterr().out == "Extractor: inception, which is cached\n"
