@@ -128,8 +128,6 @@ class Run:
         from sagan_tf import evaluation
 
         names = evaluation.check_metrics(metrics)
-        extractor = evaluation.choose_extractor(extractor)
-        evaluation.check_published(metrics, extractor)
         real, held_out = evaluation.find_real_images(
             reference or self.config.split, self.config, num_real, num_images
         )
@@ -147,6 +145,9 @@ class Run:
                 truncation,
             )
             name = f"{self.step:06d}"
+        # Only now: it may download Inception.
+        extractor = evaluation.choose_extractor(extractor)
+        evaluation.check_published(metrics, extractor)
         # What is missing is said before the classifier is trained.
         possible = evaluation.possible_metrics(
             names,

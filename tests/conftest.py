@@ -25,6 +25,14 @@ def global_state():
         disable_op_determinism()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """What tests cache is not found by the user's commands, nor the reverse."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAGAN_TF_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def two_devices():
     """One strategy for all tests: a second one in a process clashes with the first."""

@@ -333,7 +333,7 @@ def test_evaluate_ends_before_it_generates_if_the_extractor_cannot_judge(
     with monkeypatch.context() as patch:
         patch.setattr(Sampler, "render", lambda *_: pytest.fail("generated"))
         said = fails(*arguments)
-    assert "cannot judge this data: its frechet_rows is" in said and "--force" in said
+    assert "cannot judge this data: its kernel_rows is" in said and "--force" in said
     assert "frechet_rows" in call(*arguments, "--force")
 
 

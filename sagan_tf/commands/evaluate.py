@@ -30,9 +30,9 @@ def define_flags(values: flags.FlagValues) -> None:
         "auto",
         "Feature extractor: classifier, a small network trained once on the data set's "
         "labels, attributes or rotations; inception, that of published scores, "
-        "downloaded once; auto, inception where it is cached or can be reached, else "
-        "classifier; inception:PATH_OR_URL, its SavedModel; or the path of a .keras "
-        "file or SavedModel.",
+        "downloaded once; auto, inception where it is cached or can be downloaded, "
+        "else classifier; inception:PATH_OR_URL, its SavedModel; or the path of a "
+        ".keras file or SavedModel.",
     )
     define.integer("num_images", 10_000, "Number of generated images.", lower_bound=2)
     define.integer(
@@ -97,10 +97,17 @@ def _table(evaluated: str, result: Any) -> str:
         ("images", *(f"{count:,}" for count in counts)),
     ]
     for name, score in result.scores.items():
-        yardsticks = (own.scores.get(name) for own in (held_out, noise))
-        texts = ("-" if own is None else f"{own:.5g}" for own in yardsticks)
-        rows.append((name, f"{score:.5g}", *texts))
+        scores = (score, *(own.scores.get(name) for own in (held_out, noise)))
+        few = [
+            "frechet" in name and count <= result.protocol["num_features"]
+            for count in counts
+        ]
+        texts = (
+            "-" if own is None else f"{own:.5g}" + " biased" * is_biased
+            for own, is_biased in zip(scores, few, strict=True)
+        )
+        rows.append((name, *texts))
     return "\n".join(
-        f"{name:<{width}}" + "".join(f"{text:>15}" for text in texts)
+        f"{name:<{width}}" + "".join(f"{text:>17}" for text in texts)
         for name, *texts in rows
     )

@@ -1,7 +1,7 @@
 """Scores of image sets against a reference, with their protocol."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,6 @@ class Evaluator:
             UserError: if no metric can be computed, or if both sets are the same.
         """
         features, computed = self.compute(fake, self.metrics)
-        self._warn_of_bias(computed, fake.name, features)
         scores: dict[str, float] = {}
         protocol = self._describe(fake.name, features)
         for own_scores, settings in computed.values():
@@ -103,14 +102,16 @@ class Evaluator:
         """
         loaded = fake.load()
         # Before the minutes that computing features takes.
-        possible = possible_metrics(
-            metrics,
+        outlines = (
             Outline(
                 self._real_name, self.real.gaussian.count, lambda _: self.real.labels
             ),
             Outline(fake.name, loaded.num_images, lambda _: loaded.labels),
-            self.extractor.has_probabilities,
         )
+        possible = possible_metrics(
+            metrics, *outlines, self.extractor.has_probabilities
+        )
+        self._warn_of_bias(possible, outlines)
         features = self._computer.compute(fake.name, loaded)
         if features.digest == self.real.digest:
             raise UserError(
@@ -150,6 +151,7 @@ class Evaluator:
             "resizer": self.extractor.resizer,
             "fake": fake_name,
             "fake_sha256": fake.digest[:16],
+            "num_features": len(fake.gaussian.mean),
             "num_fake": fake.gaussian.count,
             "real": self._real_name,
             "real_sha256": self.real.digest[:16],
@@ -157,14 +159,15 @@ class Evaluator:
         }
 
     def _warn_of_bias(
-        self, metrics: Collection[str], fake_name: str, fake: FeatureSet
+        self, metrics: Sequence[str], outlines: Sequence[Outline]
     ) -> None:
         """Warns, once for each number of images, of fewer images than features."""
-        size = len(fake.gaussian.mean)
-        for name, own in ((self._real_name, self.real), (fake_name, fake)):
-            counts = {"frechet": own.gaussian.count}
-            if "intra_frechet" in metrics:
-                counts["intra_frechet"] = np.bincount(own.labels)[own.labels].min()
+        size = len(self.real.gaussian.mean)
+        for own in outlines:
+            counts = {"frechet": own.num_images}
+            labels = own.labels(own.num_images)
+            if "intra_frechet" in metrics and labels is not None:
+                counts["intra_frechet"] = np.bincount(labels)[labels].min()
             for metric, count in counts.items():
                 if metric not in metrics or count > size:
                     continue
@@ -173,9 +176,8 @@ class Evaluator:
                 self._warned_of_bias.add(count)
                 logging.warning(
                     "%s is biased upwards: %s has %d images%s for the %d features of "
-                    "the extractor. %d or more would do (--num_images, during training "
-                    "--evaluation_images)",
-                    *(score_name(metric, self.extractor.short_name), name, count),
+                    "the extractor. %d or more would do",
+                    *(score_name(metric, self.extractor.short_name), own.name, count),
                     *(" of a class" * (metric != "frechet"), size, size + 1),
                 )
 

@@ -1,12 +1,14 @@
 """Feature extractors: the networks whose features metrics compare."""
 
+import contextlib
 import http.client
 import queue
 import re
 import shutil
+import socket
 import threading
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,8 +21,8 @@ from sagan_tf.config import EXTRACTORS, Config, check_trusted
 from sagan_tf.data import open_source
 from sagan_tf.data.preprocessing import scale
 from sagan_tf.errors import UserError
+from sagan_tf.evaluation import classifier
 from sagan_tf.evaluation.cache import cache_dir, digest, digest_files, digest_weights
-from sagan_tf.evaluation.classifier import load_classifier
 from sagan_tf.text import first_line
 from sagan_tf.types import Tensor
 
@@ -104,13 +106,14 @@ def choose_extractor(name: str, download: bool = True) -> str:
             f"{INCEPTION_ADDRESS} cannot be reached"
         )
         return "classifier"
-    print(f"Extractor: inception, downloaded once from {INCEPTION_ADDRESS}")
-    try:
-        if download:
+    if download:
+        print(f"Downloading Inception from {INCEPTION_ADDRESS}, once")
+        try:
             _download(INCEPTION_ADDRESS)
-    except UserError as error:
-        print(f"Extractor: classifier instead. {error}")
-        return "classifier"
+        except UserError as error:
+            print(f"Extractor: classifier. {error}")
+            return "classifier"
+    print(f"Extractor: inception, downloaded from {INCEPTION_ADDRESS}")
     return "inception"
 
 
@@ -181,7 +184,7 @@ def load_extractor(name: str, config: Config) -> Extractor:
 
 
 def _load_classifier(config: Config) -> Extractor:
-    network, task, accuracy, chance = load_classifier(config)
+    network, task, accuracy, chance = classifier.load_classifier(config)
     has_probabilities = task == "classes"
 
     def extract(images: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -192,7 +195,7 @@ def _load_classifier(config: Config) -> Extractor:
         f"classifier of {config.dataset} {config.split} at {config.image_size} px, "
         f"trained on {task}, held-out accuracy {accuracy:.1%}, chance {chance:.1%}",
         "rotations" if task == "rotations" else "classifier",
-        digest_weights(network),
+        digest([classifier.VERSION, digest_weights(network)]),
         "none",
         tf.function(extract),
         has_probabilities,
@@ -244,20 +247,22 @@ def _download(address: str) -> Path:
         with files.write_errors(folder):
             folder.mkdir(parents=True)
         try:
-            keras.utils.get_file(
-                fname="inception.tar.gz",
-                origin=_archive(address),
-                cache_dir=folder,
-                cache_subdir="",
-                extract=True,
-            )
+            with _socket_timeout(_SECONDS_TO_REACH):
+                keras.utils.get_file(
+                    fname="inception.tar.gz",
+                    origin=_archive(address),
+                    cache_dir=folder,
+                    cache_subdir="",
+                    extract=True,
+                )
             _find_saved_model(folder)
         # Whatever it is: no network, no such address, no archive.
         except Exception as error:
+            shutil.rmtree(folder, ignore_errors=True)
             raise UserError(
                 f"Inception is not in {folder.parent} and could not be downloaded from "
-                f"{address} ({str(error).strip():.150}). Without a network use "
-                "another extractor: classifier, or inception:DIR, a SavedModel"
+                f"{address} ({str(error).strip():.150}). Without it there are the "
+                "extractors classifier and inception:DIR, a SavedModel"
             ) from None
         files.write_text(checksum, digest_files(folder))
     if digest_files(folder) != files.read_text(checksum):
@@ -266,6 +271,17 @@ def _download(address: str) -> Path:
             f"Delete {checksum} to download it again"
         )
     return _find_saved_model(folder)
+
+
+@contextlib.contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    """A server that sends nothing for so long is given up."""
+    former = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(former)
 
 
 def _find_saved_model(folder: Path) -> Path:

@@ -61,11 +61,11 @@ def kernel_distance(
     Returns:
         Mean and standard deviation over the subsets, two floats.
     """
-    real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
     random = np.random.default_rng(seed)
 
     def subset(features: np.ndarray) -> np.ndarray:
-        return features[random.choice(len(features), subset_size, replace=False)]
+        chosen = random.choice(len(features), subset_size, replace=False)
+        return features[chosen].astype(np.float64)
 
     estimates = [
         _squared_discrepancy(subset(real), subset(fake)) for _ in range(subsets)
@@ -197,8 +197,8 @@ def _distances(x: np.ndarray, y: np.ndarray, reduce: Callable) -> np.ndarray:
     """Applies `reduce` to squared distances, in chunks `[rows, len(y)]`.
 
     Radii and the distances compared with them both come from here. Rounded in another
-    way, a point on the edge of a ball could fall into it. Of float32 features, blocks
-    are converted to float64: a copy of all would need gigabytes with 2,048 features.
+    way, a point on the edge of a ball could fall into it. Of float32 features,
+    distances are computed in float64, block by block, and returned in float32.
     """
     chunks = pairwise_distances_chunked(
         x,

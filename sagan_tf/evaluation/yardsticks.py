@@ -21,9 +21,9 @@ from sagan_tf.evaluation.metrics import score_name
 
 _VERSION = 2  # of the metrics: changed formulas give other scores
 # The metric that tells whether an extractor can judge its data. Few held-out images
-# bias the Fréchet distance upwards, but not this one.
-_JUDGE = "kernel"
-# Real images must be far from the worst that there is, or nothing fits in between.
+# bias the Fréchet distance upwards, but not the kernel distance.
+_CHECK_METRIC = "kernel"
+# Noise must score so many times worse than held-out real images.
 _LEAST_RATIO = 10
 
 
@@ -56,8 +56,8 @@ def measure_yardsticks(
         num_images: Positive integer, the number of noise images.
 
     Returns:
-        Dict of `Yardstick`s, `held_out` and `noise`. Beside the evaluator's metrics
-        they have that which judges the extractor. What cannot be computed is missing.
+        Dict of `Yardstick`s, `held_out` and `noise`. They also hold the kernel
+        distance, which checks the extractor. What cannot be computed is missing.
     """
     labels = evaluator.real.labels
     classes = None if labels is None else np.unique(labels)
@@ -104,12 +104,13 @@ def find_fault(extractor: Extractor, yardsticks: Yardsticks) -> str | None:
             faults.append(
                 f"its held-out accuracy is {accuracy:.1%}, near chance ({chance:.1%})"
             )
-    name = score_name(_JUDGE, extractor.short_name)
+    name = score_name(_CHECK_METRIC, extractor.short_name)
     real, noise = (
         yardsticks[kind].scores.get(name, math.nan) for kind in ("held_out", "noise")
     )
-    # Also if one is missing, or the extractor tells nothing from anything.
-    if not (noise > 0 and noise >= _LEAST_RATIO * real):
+    # The distance of held-out images may be negative: it is an unbiased estimate, and
+    # its size is then its error. False also if a score is missing.
+    if not (noise > 0 and noise >= _LEAST_RATIO * abs(real)):
         faults.append(
             f"its {name} is {noise:.4g} for noise and {real:.4g} for held-out real "
             f"images, which must be {_LEAST_RATIO} times lower"
@@ -120,7 +121,7 @@ def find_fault(extractor: Extractor, yardsticks: Yardsticks) -> str | None:
 
 
 def _measure(evaluator: Evaluator, image_set: ImageSet) -> Yardstick:
-    metrics = dict.fromkeys((*evaluator.metrics, _JUDGE))
+    metrics = dict.fromkeys((*evaluator.metrics, _CHECK_METRIC))
     paths = {name: _cache_path(evaluator, image_set, name) for name in metrics}
     cached = {name: _read(path) for name, path in paths.items()}
     missing = [name for name, yardstick in cached.items() if yardstick is None]

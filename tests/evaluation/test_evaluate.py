@@ -155,6 +155,7 @@ def test_scores_are_those_of_the_features():
         "extractor_sha256": "0123",
         "resizer": "none",
         "fake": "some",
+        "num_features": 16,
         "num_fake": 120,
         "real": "some",
         "num_real": 120,

@@ -17,6 +17,7 @@ from sagan_tf.evaluation import (
 )
 from sagan_tf.evaluation.cache import cache_dir
 from sagan_tf.evaluation.extractors import Extractor
+from sagan_tf.evaluation.formulas import kernel_distance
 from sagan_tf.evaluation.image_sets import uniform_noise
 from sagan_tf.evaluation.yardsticks import Yardstick
 
@@ -71,6 +72,10 @@ def test_yardsticks_are_scores_against_the_same_reference():
             *("frechet_means", "precision", "recall"),
             *("kernel_means", "kernel_means_std"),  # what judges the extractor
         }
+        size = min(len(features[0]), len(own))
+        kernel, _ = kernel_distance(features[0], own, 100, size, seed=0)
+        # Not the same features bit for bit: those of the evaluator are float32.
+        assert yardstick.scores["kernel_means"] == pytest.approx(kernel, rel=1e-4)
         expected = frechet(features[0], own)
         assert yardstick.scores["frechet_means"] == pytest.approx(expected, rel=1e-4)
     assert yardsticks["held_out"].images == "held-out images of digits, at 32 px"
@@ -170,7 +175,9 @@ def yardsticks(held_out, noise):
         (1.0, 10.0, None, None, None),
         (1.0, 10.0, 0.99, 0.1, None),
         (1e-9, 10.0, 0.99, 0.1, None),
-        (-1e-9, 10.0, 0.99, 0.1, None),  # rounding
+        (-0.1, 10.0, 0.99, 0.1, None),  # an unbiased estimate can be negative
+        (-0.01, 0.001, None, None, "must be 10 times lower"),
+        (-1e-9, 1e-9, None, None, "must be 10 times lower"),
         (1.0, 9.9, None, None, "kernel_means is 9.9 for noise and 1 for held-out"),
         (1.7, 2.3, 0.99, 0.1, "must be 10 times lower"),
         (0.0, 0.0, None, None, "is 0 for noise"),

@@ -131,7 +131,8 @@ def best(workdir):
 
 
 @pytest.fixture
-def quick_classifier(monkeypatch):
+def quick_classifier(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAGAN_TF_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(classifier, "_MAX_STEPS", 60)
 
 
@@ -153,13 +154,16 @@ def test_after_a_failed_write_of_an_evaluation_the_run_resumes(
     with monkeypatch.context() as patch:
         writes = FullDisk(patch, 0, False).writes
         train(evaluated(tmp_path))
-    # The first write of each kind. Others are those of a run without evaluations.
-    first_writes: dict[str, int] = {}
+    # The first and the last write of each kind. Others are those of a run without
+    # evaluations.
+    new: dict[str, list[int]] = {}
     for number, path in enumerate(map(Path, writes), start=1):
         if {"cache", "best", "evaluation.csv"} & {*path.parts}:
-            first_writes.setdefault(path.parent.name, number)
-    assert len(first_writes) == 5
-    for number in first_writes.values():
+            new.setdefault(path.parent.name, []).append(number)
+    assert {*new} == {"classifiers", "features", "yardsticks", "logs", "best"}
+    for number in sorted(
+        {n for numbers in new.values() for n in numbers[:: len(numbers) - 1 or 1]}
+    ):
         folder = tmp_path / str(number)
         with monkeypatch.context() as patch:
             disk = FullDisk(patch, number, before=number % 2 == 0)
@@ -282,9 +286,9 @@ def test_a_received_run_executes_nothing(tmp_path, workdir, capsys, quick_classi
     for command, code in (
         (["train", *TINY, "--steps=13"], 1),
         (["sample"], 0),
-        (["evaluate", "--num_images=50", "--force"], 0),
-        (["attend"], 0),
-        (["neighbors"], 0),
+        (["evaluate", "--num_images=50", "--extractor=classifier", "--force"], 0),
+        (["doctor"], 0),
+        *(([name], 0) for name in ("attend", "neighbors", "interpolate", "video")),
         (["export"], 0),
     ):
         assert run_command([*command, f"--workdir={run}"]) == code
