@@ -124,8 +124,6 @@ def load_data(
         raise UserError(
             f"None of the {count} images of {source.description} can be read"
         )
-    noun = "image" if kept == 1 else "images"
-    print(f"{kept:,} {noun} of {source.description}, {config.image_size} px")
     names = names if isinstance(source, Folder) else []
     return LoadedData(images[:kept], labels[:kept], names, skipped)
 
