@@ -11,6 +11,7 @@ from absl import flags
 from absl import logging as absl_logging
 
 from sagan_tf import __version__
+from sagan_tf.commands.run_flags import definers
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
 from sagan_tf.flags import format_config_help, format_flag, parse_flags
@@ -18,10 +19,11 @@ from sagan_tf.signals import Signals
 from sagan_tf.text import printable
 
 COMMANDS = (
-    *("train", "sample", "interpolate", "attend", "evaluate", "neighbors", "video"),
-    *("export", "doctor", "import_torch"),
+    *("train", "prepare", "sample", "interpolate", "attend", "evaluate", "neighbors"),
+    *("video", "export", "doctor", "import_torch"),
 )
 _SETTINGS = {field.name for field in dataclasses.fields(Config)}
+_WITH_SETTINGS = ("train", "prepare")
 _HELP = {"-h", "--help", "--helpfull", "--helpshort"}
 
 
@@ -76,11 +78,19 @@ def _run(arguments: list[str]) -> None:
     command = importlib.import_module(f"sagan_tf.commands.{name}")
     values = flags.FlagValues()
     command.define_flags(values)
+    definers(values).string(
+        "cache_dir",
+        None,
+        "Folder of what is computed once: prepared data, feature extractors, features. "
+        "The default is $SAGAN_TF_CACHE or ~/.cache/sagan_tf.",
+    )
     if _HELP & set(given):
         print(_format_help(name, command, values))
         return
     parse_flags(values, given)
     _show_warnings()
+    if values.cache_dir:
+        os.environ["SAGAN_TF_CACHE"] = values.cache_dir
     command.run(values)
 
 
@@ -121,10 +131,10 @@ def _format_help(name: str, command: Any, values: flags.FlagValues) -> str:
             flag.boolean,
         )
         for flag in (values[name] for name in values)
-        if name != "train" or flag.name not in _SETTINGS
+        if name not in _WITH_SETTINGS or flag.name not in _SETTINGS
     ]
     settings = ""
-    if name == "train":
+    if name in _WITH_SETTINGS:
         settings = (
             "\nSettings. A preset's values replace the defaults below; --dry_run shows "
             f"the result.\n\n{format_config_help()}"

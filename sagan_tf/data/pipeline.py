@@ -1,13 +1,16 @@
 """The endless stream of real images that training reads."""
 
-from collections.abc import Sequence
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from sagan_tf.config import Config
-from sagan_tf.data.loading import LoadedData, load_data
+from sagan_tf.data.loading import load_data
+from sagan_tf.data.prepared import LoadedData
 from sagan_tf.data.preprocessing import scale
 from sagan_tf.errors import UserError
 from sagan_tf.types import Tensor
@@ -18,9 +21,9 @@ def make_dataset(
 ) -> tf.data.Dataset:
     """Returns the real images of all steps from `start_step` on.
 
-    The images are decoded once and kept as uint8 at the training size. The order of
-    each epoch is a function of (seed, epoch) alone. Epochs follow one another within
-    a batch, so every batch is full and the stream can start at any step.
+    The images are prepared data: uint8 at the training size. The order of each epoch
+    is a function of (seed, epoch) alone. Epochs follow one another within a batch, so
+    every batch is full and the stream can start at any step.
 
     Args:
         config: `Config`.
@@ -37,7 +40,8 @@ def make_dataset(
         UserError: if the data set is missing or smaller than a batch, or, with
             `config.conditional`, an image has no label or one beyond the classes.
     """
-    images, labels = (data or load_data(config))[:2]
+    data = data or load_data(config)
+    images, labels = data.images, data.labels
     per_step = config.batch_size * config.discriminator_steps
     if len(images) < config.batch_size:
         raise UserError(
@@ -47,12 +51,9 @@ def make_dataset(
     if config.conditional:
         _check_labels(labels, config)
 
-    def gather(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return images[indices], labels[indices]
-
     def load(step: Tensor, indices: Tensor) -> Tensor:
         batch, classes = tf.numpy_function(
-            gather, [indices], (tf.uint8, tf.int32), stateful=False
+            data.take, [indices], (tf.uint8, tf.int32), stateful=False
         )
         batch = scale(tf.ensure_shape(batch, (per_step, *images.shape[1:])))
         if config.horizontal_flip:
@@ -68,6 +69,18 @@ def make_dataset(
         .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(tf.data.AUTOTUNE)
     )
+
+
+@contextlib.contextmanager
+def data_errors() -> Iterator[None]:
+    """Raises a `UserError` of the stream again, which TensorFlow has made a text."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        found = re.search(r"UserError: (.+)", str(error))
+        if found is None:
+            raise
+        raise UserError(found[1]) from error
 
 
 def flip_randomly(images: Tensor, seed: Sequence[Tensor]) -> Tensor:

@@ -1,14 +1,10 @@
 """What a run was trained on, so that changed data are noticed when it is resumed."""
 
-import hashlib
 import json
-import zlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from sagan_tf.data.loading import LoadedData
+from sagan_tf.data.prepared import LoadedData
 from sagan_tf.errors import UserError
 from sagan_tf.files import read_json, write_text
 
@@ -22,13 +18,10 @@ def make_record(data: LoadedData) -> dict[str, Any]:
     copied or moved folder is the same, whatever its dates, and of a changed one each
     file can be named.
     """
-    images, labels, names = data.images, data.labels, data.names
-    total = hashlib.sha256(np.ascontiguousarray(images).data)
-    total.update(np.ascontiguousarray(labels).data)
-    record = {"num_images": len(images), "sha256": total.hexdigest()}
-    if names:
-        checksums = (f"{zlib.crc32(image.data):08x}" for image in images)
-        record["files"] = dict(zip(names, checksums, strict=True))
+    record = {"num_images": len(data.images), "sha256": data.sha256}
+    if data.names:
+        checksums = (f"{checksum:08x}" for checksum in data.checksums.tolist())
+        record["files"] = dict(zip(data.names, checksums, strict=True))
     return record
 
 

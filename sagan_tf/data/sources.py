@@ -20,6 +20,7 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
+from sagan_tf.cache import digest
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
 from sagan_tf.files import read_json
@@ -267,8 +268,7 @@ class TFDS(Source):
     def fingerprint(self) -> Any:
         self._prepare()
         info = self._builder.info
-        size = int(info.dataset_size)
-        return [str(info.version), size, self.split, self._num_examples()]
+        return [str(info.version), self.split, self._num_examples(), self._files()]
 
     def splits(self) -> dict[str, int]:
         splits = self._builder.info.splits
@@ -285,6 +285,15 @@ class TFDS(Source):
             for batch in batches
         ]
         return np.concatenate(rows, axis=1).T.astype(np.int32)
+
+    def _files(self) -> list[tuple[str, int, int]]:
+        """Returns names, sizes and dates: prepared anew, a version can differ."""
+        paths = sorted(self._builder.data_path.iterdir())
+        if "://" in str(self._builder.data_path):
+            remote = [(path.name, path.stat()) for path in paths]
+            return [(name, stat.length, int(stat.mtime)) for name, stat in remote]
+        local = [(path.name, os.stat(path)) for path in paths]
+        return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in local]
 
     def _feature(self, name: str) -> Any:
         features = self._builder.info.features
@@ -481,6 +490,18 @@ def open_source(config: Config, download: bool = True) -> Source:
     if config.dataset == "folder":
         return Folder(config.data_dir, config.classes if config.num_classes else ())
     return TFDS(config.dataset, config.split, config.data_dir, download)
+
+
+def describe_data(config: Config, source: Source) -> dict[str, Any]:
+    """Returns everything that decides the images and labels of a config, for JSON.
+
+    Args:
+        config: `Config`.
+        source: Its `Source`.
+    """
+    names = ("dataset", "image_size", "channels", "crop_size")
+    described = {name: getattr(config, name) for name in names}
+    return {**described, "source": digest(source.fingerprint())}
 
 
 def with_classes(config: Config, download: bool = True) -> Config:

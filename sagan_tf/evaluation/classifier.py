@@ -11,17 +11,17 @@ import numpy as np
 from tqdm import tqdm
 
 from sagan_tf import files
+from sagan_tf.cache import (
+    cache_dir,
+    digest,
+    warn_damaged,
+)
 from sagan_tf.config import Config
 from sagan_tf.data import load_images, open_source
 from sagan_tf.data.loading import load_attributes
 from sagan_tf.data.preprocessing import scale
+from sagan_tf.data.sources import describe_data
 from sagan_tf.errors import UserError
-from sagan_tf.evaluation.cache import (
-    cache_dir,
-    describe_data,
-    digest,
-    warn_damaged,
-)
 from sagan_tf.evaluation.held_out import (
     find_others,
     load_held_out,

@@ -17,12 +17,12 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf import files
+from sagan_tf.cache import cache_dir, digest, digest_files, digest_weights
 from sagan_tf.config import EXTRACTORS, Config, check_trusted
 from sagan_tf.data import open_source
 from sagan_tf.data.preprocessing import scale
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation import classifier
-from sagan_tf.evaluation.cache import cache_dir, digest, digest_files, digest_weights
 from sagan_tf.text import first_line
 from sagan_tf.types import Tensor
 

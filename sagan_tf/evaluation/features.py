@@ -9,8 +9,8 @@ from tqdm import tqdm
 
 from sagan_tf import files
 from sagan_tf.arrays import NUMERIC, load_arrays
+from sagan_tf.cache import cache_dir, digest, warn_damaged
 from sagan_tf.errors import UserError
-from sagan_tf.evaluation.cache import cache_dir, digest, warn_damaged
 from sagan_tf.evaluation.extractors import Extractor
 from sagan_tf.evaluation.gaussian import Gaussian, RunningGaussian
 from sagan_tf.evaluation.image_sets import ImageSet, LoadedImages

@@ -11,9 +11,8 @@ from sagan_tf.arrays import load_arrays
 from sagan_tf.config import Config
 from sagan_tf.data import load_images, open_source
 from sagan_tf.data.loading import choose
-from sagan_tf.data.sources import Source
+from sagan_tf.data.sources import Source, describe_data
 from sagan_tf.errors import UserError
-from sagan_tf.evaluation.cache import describe_data
 from sagan_tf.evaluation.held_out import (
     count_held_out,
     find_others,

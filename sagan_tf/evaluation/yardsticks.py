@@ -10,9 +10,9 @@ import numpy as np
 from absl import logging
 
 from sagan_tf import files
+from sagan_tf.cache import cache_dir, digest, warn_damaged
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
-from sagan_tf.evaluation.cache import cache_dir, digest, warn_damaged
 from sagan_tf.evaluation.classifier import LEAST_SKILL, compute_skill
 from sagan_tf.evaluation.evaluate import Evaluator
 from sagan_tf.evaluation.extractors import Extractor

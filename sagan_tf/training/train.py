@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from sagan_tf.config import Config, check_trusted, load_config, save_config
 from sagan_tf.data import load_data, make_dataset, open_source, with_classes
-from sagan_tf.data.loading import LoadedData
+from sagan_tf.data.pipeline import data_errors
+from sagan_tf.data.prepared import LoadedData
 from sagan_tf.data.record import check_record, make_record
 from sagan_tf.errors import UserError
 from sagan_tf.export.saved_model import export_saved_model
@@ -108,7 +109,8 @@ def train(
             save_config(config)
             _report_data(config, data)
             _say_start(config, step, init_from)
-            _fit(run, dataset, checkpoints, config.steps - (step or 0))
+            with data_errors():
+                _fit(run, dataset, checkpoints, config.steps - (step or 0))
         return _finish(run)
 
 

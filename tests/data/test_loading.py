@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sagan_tf import arrays
 from sagan_tf.config import Config
-from sagan_tf.data import load_images, loading
+from sagan_tf.data import decoding, load_images
 from sagan_tf.data.loading import load_attributes, load_data
 from sagan_tf.data.sources import Digits, Folder
 from sagan_tf.errors import UserError
@@ -86,7 +85,7 @@ def test_control_characters_are_escaped_wherever_they_are_printed(
     (root / os.fsdecode(b"bad\xff.png")).write_bytes(b"x")
     described = []
     monkeypatch.setattr(
-        loading,
+        decoding,
         "tqdm",
         lambda items, desc, **_: described.append(desc) or items,
     )
@@ -148,7 +147,7 @@ def test_damaged_tags_are_no_reason_to_warn(config, tmp_path):
 
 
 def test_large_pictures_are_decoded_one_after_the_other(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(loading, "_LARGE", 40 * 40)
+    monkeypatch.setattr(decoding, "_LARGE", 40 * 40)
     for number in range(70):  # two chunks
         Image.new("RGB", (40, 41)).save(tmp_path / f"{number}.png")
     at_once, most = [0], [0]
@@ -160,7 +159,7 @@ def test_large_pictures_are_decoded_one_after_the_other(config, tmp_path, monkey
         at_once[0] -= picture.height > 40
         return np.zeros((32, 32, 3), np.uint8)
 
-    monkeypatch.setattr(loading, "prepare_image", prepare)
+    monkeypatch.setattr(decoding, "prepare_image", prepare)
     assert len(load_data(config).images) == 71
     assert most == [1]
 
@@ -188,23 +187,6 @@ def test_any_failure_of_a_decoder_skips_its_file(config, tmp_path):
     loaded = load_data(config)
     assert len(loaded.images) + len(loaded.skipped) == 201
     assert all(line.isprintable() for line in loaded.skipped)
-
-
-def test_images_that_do_not_fit_memory_are_on_disk(config, monkeypatch):
-    class Memory:
-        total = 1000
-
-    monkeypatch.setattr(arrays.psutil, "virtual_memory", Memory)
-    images, _ = load_images(config)
-    assert isinstance(images, np.memmap)
-    assert (images == 7).all()
-
-    class Disk:
-        free = 1000
-
-    monkeypatch.setattr(loading.shutil, "disk_usage", lambda path: Disk)
-    with pytest.raises(UserError, match="Set TMPDIR"):
-        load_images(config)
 
 
 def test_a_part_is_chosen_by_the_seed_and_keeps_labels_and_attributes(monkeypatch):

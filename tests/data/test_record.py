@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from sagan_tf.config import Config
-from sagan_tf.data import load_data
+from sagan_tf.data import load_data, loading
 from sagan_tf.data.record import check_record, make_record
 from sagan_tf.errors import UserError
 
@@ -25,6 +25,10 @@ def folder(tmp_path):
 def record(folder, **settings):
     settings = {"dataset": "folder", "data_dir": str(folder), **settings}
     return make_record(load_data(Config(image_size=8, channels=1, **settings)))
+
+
+def in_memory(images, labels):
+    return loading._in_memory(images, labels, np.arange(len(images)), [], [])
 
 
 def test_the_first_data_are_kept_and_the_same_are_accepted(folder, tmp_path):
@@ -74,10 +78,14 @@ def test_changes_are_named_and_refused_until_they_are_accepted(
 def test_other_sources_are_compared_as_a_whole(tmp_path):
     data = load_data(Config(dataset="digits", image_size=32, channels=1))
     check_record(tmp_path, make_record(data), accept=False)
+    # Whether they are a memory map or in memory.
+    same = in_memory(np.array(data.images), data.labels)
+    check_record(tmp_path, make_record(same), accept=False)
+    images, labels = data.images, data.labels
     for changed in (
-        data._replace(images=data.images[:-1], labels=data.labels[:-1]),
-        data._replace(labels=data.labels[::-1].copy()),
-        data._replace(images=data.images ^ 1),
+        in_memory(images[:-1], labels[:-1]),
+        in_memory(images, labels[::-1].copy()),
+        in_memory(images ^ 1, labels),
     ):
         with pytest.raises(UserError, match="1,797 images then, 1,79. images now"):
             check_record(tmp_path, make_record(changed), accept=False)

@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 
+from sagan_tf.cache import cache_dir
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation import (
@@ -18,7 +19,6 @@ from sagan_tf.evaluation import (
     save_record,
     score_name,
 )
-from sagan_tf.evaluation.cache import cache_dir
 from sagan_tf.evaluation.extractors import Extractor
 from sagan_tf.evaluation.formulas import frechet_distance, kernel_distance
 from sagan_tf.evaluation.gaussian import Gaussian

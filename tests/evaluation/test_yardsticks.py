@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from sagan_tf.cache import cache_dir
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation import (
@@ -15,7 +16,6 @@ from sagan_tf.evaluation import (
     find_real_images,
     measure_yardsticks,
 )
-from sagan_tf.evaluation.cache import cache_dir
 from sagan_tf.evaluation.extractors import Extractor
 from sagan_tf.evaluation.formulas import kernel_distance
 from sagan_tf.evaluation.image_sets import uniform_noise

@@ -1,4 +1,4 @@
-"""The cache: extractors and features of real images, computed once."""
+"""The cache: prepared data, extractors and features, each computed once."""
 
 import hashlib
 import json
@@ -10,8 +10,6 @@ import keras
 import numpy as np
 from absl import logging
 
-from sagan_tf.config import Config
-from sagan_tf.data.sources import Source
 from sagan_tf.text import first_line
 
 
@@ -24,18 +22,6 @@ def cache_dir() -> Path:
 def warn_damaged(path: Path, error: Exception) -> None:
     """Warns that a file of the cache is damaged and computed again."""
     logging.warning("%s is damaged and computed anew (%.200s)", path, first_line(error))
-
-
-def describe_data(config: Config, source: Source) -> dict[str, Any]:
-    """Returns everything that decides the images and labels of a config, for JSON.
-
-    Args:
-        config: `Config`.
-        source: Its `Source`.
-    """
-    names = ("dataset", "image_size", "channels", "crop_size")
-    described = {name: getattr(config, name) for name in names}
-    return {**described, "source": digest(source.fingerprint())}
 
 
 def digest(value: Any) -> str:
