@@ -397,7 +397,7 @@ def test_mistakes_are_one_clear_line(workdir, conditional, tmp_path, fails):
         (["sample", f"--workdir={tmp_path}"], "There is no run in"),
         (["export", f"--workdir={tmp_path}"], "There is no run in"),
         (["sample"], "Error: --workdir is missing: Run directory, such as runs/"),
-        (["smaple"], "There is no command 'smaple'. Commands: train, sample, "),
+        (["smaple"], "There is no command 'smaple'. Commands: train, prepare, "),
         (["sample", run, "more"], "Unexpected argument 'more'"),
     ):
         assert message in fails(*arguments), arguments

@@ -1,5 +1,6 @@
 """Runs training: build, restore, load data, fit, export."""
 
+import contextlib
 import dataclasses
 import shlex
 from typing import Any
@@ -97,6 +98,7 @@ def train(
             initialize(run.model, init_from, init_partially)
         if step is not None and step >= config.steps:
             _say_complete(config, step)
+            _evaluate_last(run, checkpoints)
         else:
             data = load_data(config)
             dataset = make_dataset(config, step or 0, data)
@@ -129,6 +131,22 @@ def _say_complete(config: Config, step: int) -> None:
         f"{config.workdir} is already complete: it is at step {step:,}, and --steps is "
         f"{config.steps:,}. To train longer, raise --steps"
     )
+
+
+def _evaluate_last(run: Run, checkpoints: Checkpoints) -> None:
+    """Evaluates the last step, if an interruption has prevented it."""
+    config = run.config
+    interval, log = config.evaluation_interval, config.run_dir / "logs"
+    if not interval or run.step != config.steps or run.step % interval:
+        return
+    with contextlib.suppress(UserError, ValueError):  # a log that is damaged
+        rows, _ = parse_rows(read_text(log / "evaluation.csv"))
+        if any(row["step"] == str(run.step) for row in rows):
+            return
+    with Signals() as signals:
+        last = Evaluation(config, run.sampler, checkpoints, Board(log), signals)
+        last.set_model(run.model)
+        last.on_train_begin()
 
 
 def needs_augmentation(config: Config, num_images: int) -> bool:

@@ -292,12 +292,14 @@ def test_take_first_cuts_a_split(portraits):
         assert take_first(config, num_images) is config
 
 
-def test_a_tfds_fingerprint_holds_version_size_and_split(portraits):
-    version, size, split, count = open_source(portraits).fingerprint()
+def test_a_tfds_fingerprint_holds_version_split_and_files(portraits):
+    version, split, count, files = open_source(portraits).fingerprint()
     assert (version, split, count) == ("1.0.0", "train", 5)
-    assert type(size) is int and size > 0
+    names, sizes, dates = zip(*files, strict=True)
+    assert "features.json" in names and min(sizes) > 0
+    assert all(type(date) is int and date > 1e18 for date in dates)  # nanoseconds
     cut = dataclasses.replace(portraits, split="train[:4]")
-    assert open_source(cut).fingerprint()[2:] == ["train[:4]", 4]
+    assert open_source(cut).fingerprint()[1:] == ["train[:4]", 4, files]
     with pytest.raises(UserError, match="no split 'tset', only train"):
         open_source(dataclasses.replace(portraits, split="tset")).fingerprint()
 

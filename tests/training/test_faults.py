@@ -10,6 +10,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from sagan_tf.commands.main import run_command
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation import classifier
+from sagan_tf.signals import Interrupted
+from sagan_tf.training.evaluation import Evaluation
 from tests.comparison import assert_same_checkpoint, last_checkpoint, read_log
 from tests.processes import TINY, pixels, start
 from tests.training.test_lock import HOLD
@@ -191,6 +194,43 @@ def test_after_a_failed_write_of_an_evaluation_the_run_resumes(
         assert first == second and len(first) == 2
         assert_same_checkpoint(*(best(w / "run") for w in (folder, tmp_path)))
         shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+def test_the_last_evaluation_is_made_up_for(tmp_path, monkeypatch, quick_classifier):
+    """An interruption during it saves the last step, so the run is complete."""
+    config, other = (
+        dataclasses.replace(
+            CONFIG,
+            workdir=str(tmp_path / name),
+            evaluation_interval=3,
+            evaluation_images=50,
+        )
+        for name in ("run", "undisturbed")
+    )
+    train(other)
+    original = Evaluation._evaluate
+
+    def interrupt(self, step):
+        if step == 3:
+            raise Interrupted(signal.SIGTERM)
+        original(self, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Evaluation, "_evaluate", interrupt)
+        with pytest.raises(Interrupted):
+            train(config)
+    assert len(read_log(tmp_path / "run" / "logs" / "evaluation.csv")) == 1
+    for _ in range(2):  # once it is there, nothing is added
+        train(config)
+        first, second = (
+            read_log(tmp_path / name / "logs" / "evaluation.csv")
+            for name in ("run", "undisturbed")
+        )
+        assert first == second and [row["step"] for row in first] == ["0", "3"]
+    names = [best(tmp_path / name) for name in ("run", "undisturbed")]
+    assert names[0].name == names[1].name
+    assert_same_checkpoint(*names)
 
 
 @pytest.mark.slow
