@@ -155,13 +155,18 @@ def _root() -> Path:
 @contextlib.contextmanager
 def _one_process(path: Path) -> Iterator[None]:
     lock = filelock.FileLock(f"{path}.lock")
-    with files.write_errors(path):
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(blocking=False)
-        except filelock.Timeout:
-            print("Waiting for another process that prepares the same images")
-            lock.acquire()
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        print("Waiting for another process that prepares the same images")
+        lock.acquire()
+    # Such as a home that cannot be written, or a disk that cannot lock files.
+    except (OSError, NotImplementedError) as error:
+        raise UserError(
+            f"{path.parent} cannot be used as cache: {error}. Give another folder: "
+            "--cache_dir=DIR"
+        ) from None
     try:
         yield
     finally:

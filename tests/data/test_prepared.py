@@ -216,6 +216,21 @@ def test_a_full_disk_is_said_before_anything_is_decoded(config, monkeypatch):
     assert not decoded
 
 
+def test_a_cache_that_cannot_be_written_is_named(config, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SAGAN_TF_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="file/prepared cannot .* --cache_dir=DIR"):
+        load_data(config)
+
+    def acquire(*_, **__):
+        raise NotImplementedError("no locks")
+
+    monkeypatch.setenv("SAGAN_TF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(prepared.filelock.FileLock, "acquire", acquire)
+    with pytest.raises(UserError, match="no locks. Give another folder: --cache_dir"):
+        load_data(config)
+
+
 def test_a_second_process_waits_for_the_first(config, monkeypatch, capsys):
     decoded = count_decoded(monkeypatch)
     original, begun = prepared._append, threading.Event()
