@@ -20,6 +20,7 @@ from sagan_tf.data.loading import load_data as load
 from sagan_tf.data.prepared import list_prepared, open_prepared
 from sagan_tf.errors import UserError
 from tests.processes import call, start
+from tests.training.test_faults import FullDisk
 
 
 @pytest.fixture(autouse=True)
@@ -214,6 +215,27 @@ def test_a_full_disk_is_said_before_anything_is_decoded(config, monkeypatch):
     with pytest.raises(UserError, match="free. Give a folder .* --cache_dir=DIR"):
         load_data(config)
     assert not decoded
+
+
+def test_a_failed_write_is_one_line_and_preparing_goes_on(
+    config, monkeypatch, tmp_path
+):
+    expected, failed = load_data(config), set()
+    monkeypatch.setattr(prepared, "_SECONDS_BETWEEN_NOTES", -1.0)
+    for number in range(1, 60):
+        monkeypatch.setenv("SAGAN_TF_CACHE", str(tmp_path / str(number)))
+        with monkeypatch.context() as patch:
+            disk = FullDisk(patch, number, before=number % 2 == 0)
+            try:
+                load_data(config)
+            except UserError as error:
+                path = disk.writes[number - 1]
+                assert f"{path} cannot be written: No space left" in str(error)
+                failed.add(os.path.basename(path))
+        assert_equal(expected, load_data(config))
+        assert [entry.name for entry in list_prepared()] == [expected.path.name]
+    names = {"progress.npz", "names.json", "arrays.npz", "manifest.json"}
+    assert failed > names
 
 
 def test_a_cache_that_cannot_be_written_is_named(config, tmp_path, monkeypatch):
