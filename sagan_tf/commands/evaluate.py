@@ -89,6 +89,9 @@ def run(values: flags.FlagValues) -> None:
 
 def _table(evaluated: str, result: Any) -> str:
     """Returns the scores beside those of held-out real images and of noise."""
+    from sagan_tf.evaluation.metrics import is_biased
+
+    num_features = result.protocol["num_features"]
     held_out, noise = (result.yardsticks[name] for name in ("held_out", "noise"))
     width = max(len("images"), *map(len, result.scores)) + 2
     counts = (result.protocol["num_fake"], held_out.num_images, noise.num_images)
@@ -98,13 +101,11 @@ def _table(evaluated: str, result: Any) -> str:
     ]
     for name, score in result.scores.items():
         scores = (score, *(own.scores.get(name) for own in (held_out, noise)))
-        few = [
-            "frechet" in name and count <= result.protocol["num_features"]
-            for count in counts
-        ]
         texts = (
-            "-" if own is None else f"{own:.5g}" + " biased" * is_biased
-            for own, is_biased in zip(scores, few, strict=True)
+            "-"
+            if own is None
+            else f"{own:.5g}" + " biased" * is_biased(name, count, num_features)
+            for own, count in zip(scores, counts, strict=True)
         )
         rows.append((name, *texts))
     return "\n".join(

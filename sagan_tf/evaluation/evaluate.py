@@ -21,6 +21,7 @@ from sagan_tf.evaluation.metrics import (
     Scores,
     check_metrics,
     check_published,
+    is_biased,
     score_name,
 )
 
@@ -169,7 +170,7 @@ class Evaluator:
             if "intra_frechet" in metrics and labels is not None:
                 counts["intra_frechet"] = np.bincount(labels)[labels].min()
             for metric, count in counts.items():
-                if metric not in metrics or count > size:
+                if metric not in metrics or not is_biased(metric, count, size):
                     continue
                 if count in self._warned_of_bias:
                     continue

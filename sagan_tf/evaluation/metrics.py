@@ -113,6 +113,18 @@ def score_name(name: str, extractor: str) -> str:
     return f"{metric}_{extractor}{suffix}"
 
 
+def is_biased(score: str, num_images: int, num_features: int) -> bool:
+    """Returns whether a score has too few images: a Fréchet distance then is too large.
+
+    Args:
+        score: Name of a score; see `score_name`.
+        num_images: Integer.
+        num_features: Integer, those of the extractor.
+    """
+    distance = score.removeprefix("intra_").partition("_")[0]
+    return distance in ("frechet", "fid") and num_images <= num_features
+
+
 def _frechet(real: FeatureSet, fake: FeatureSet, seed: int) -> Scores:
     return {"frechet": formulas.frechet_distance(real.gaussian, fake.gaussian)}, {}
 

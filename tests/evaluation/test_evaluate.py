@@ -23,7 +23,7 @@ from sagan_tf.evaluation.extractors import Extractor
 from sagan_tf.evaluation.formulas import frechet_distance, kernel_distance
 from sagan_tf.evaluation.gaussian import Gaussian
 from sagan_tf.evaluation.image_sets import ImageSet, LoadedImages
-from sagan_tf.evaluation.metrics import Needs
+from sagan_tf.evaluation.metrics import Needs, is_biased
 
 CONFIG = Config(dataset="digits", image_size=32, channels=1)
 
@@ -77,6 +77,24 @@ def test_metrics_are_records():
         "density_coverage": Needs(least_images=6),
         "intra_frechet": Needs(labels=True),
     }
+
+
+@pytest.mark.parametrize(
+    ("score", "num_images", "expected"),
+    [
+        ("frechet", 5, True),
+        ("frechet_classifier", 5, True),
+        ("intra_frechet_classifier", 4, True),
+        ("fid", 5, True),
+        ("intra_fid", 5, True),
+        ("fid", 6, False),
+        ("kid", 5, False),
+        ("kernel_frechet", 5, False),  # an extractor of this name
+        ("precision", 5, False),
+    ],
+)
+def test_frechet_distances_of_few_images_are_biased(score, num_images, expected):
+    assert is_biased(score, num_images, num_features=5) is expected
 
 
 def test_only_inceptions_scores_have_published_names():
