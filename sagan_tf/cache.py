@@ -4,13 +4,15 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 from absl import logging
 
 from sagan_tf.text import first_line
+
+if TYPE_CHECKING:
+    import keras
 
 
 def cache_dir() -> Path:
@@ -42,7 +44,7 @@ def digest_files(path: str | Path) -> str:
     return _shorten(total)
 
 
-def digest_weights(network: keras.Model) -> str:
+def digest_weights(network: "keras.Model") -> str:
     """Returns a short SHA-256 of a Keras model's weights.
 
     Unlike that of its file, it does not depend on the time of saving.

@@ -6,7 +6,6 @@ from sagan_tf.commands.run_flags import definers
 from sagan_tf.errors import UserError
 from sagan_tf.flags import config_from_flags, define_config_flags
 from sagan_tf.start_tensorflow import start_tensorflow
-from sagan_tf.text import count
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -34,6 +33,7 @@ def run(values: flags.FlagValues) -> None:
 
 
 def _list() -> None:
+    start_tensorflow()
     from sagan_tf.data.prepared import list_prepared
 
     entries = list_prepared()
@@ -44,6 +44,7 @@ def _list() -> None:
 
 
 def _delete(names: list[str]) -> None:
+    start_tensorflow()
     from sagan_tf.data.prepared import delete_prepared
 
     for name in names:
@@ -54,11 +55,8 @@ def _delete(names: list[str]) -> None:
 def _prepare(values: flags.FlagValues) -> None:
     config = config_from_flags(values)
     start_tensorflow()
-    from sagan_tf.data import load_data, open_source, with_classes
+    from sagan_tf.data import load_data, with_classes
 
-    config = with_classes(config)
-    data = load_data(config)
-    description = open_source(config).description
-    found = count(len(data.images), "image")
-    print(f"{found} of {description}, {config.image_size} px")
+    data = load_data(with_classes(config))
+    print(data.summary())
     print(f"Prepared: {data.path}")

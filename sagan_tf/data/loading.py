@@ -1,6 +1,5 @@
 """Loads the images of a data set: all, or a part drawn at random."""
 
-import hashlib
 import zlib
 
 import numpy as np
@@ -62,7 +61,7 @@ def load_data(
         loaded = prepare(config, source)
     else:
         loaded = _load_part(config, source, num_images)
-    _warn_of(loaded.skipped, source)
+    _warn_of_skipped(loaded)
     return loaded
 
 
@@ -71,7 +70,7 @@ def _load_part(config: Config, source: Source, num_images: int) -> LoadedData:
     num_images = min(num_images, count)
     chosen = choose(count, num_images, config.seed)
     if (whole := open_prepared(config, source)) is not None:
-        return _take_part(whole, chosen)
+        return _take_part(whole, chosen, source)
     wanted = set(chosen.tolist())
     drawn = (picture for index, picture in enumerate(pictures) if index in wanted)
     decoded = decode(config, drawn, source.description, num_images)
@@ -88,45 +87,47 @@ def _load_part(config: Config, source: Source, num_images: int) -> LoadedData:
         raise UserError(
             f"None of the {num_images} images of {source.description} can be read"
         )
-    return _in_memory(
+    return LoadedData(
         np.stack(images),
         np.array(labels, np.int32),
+        np.array([zlib.crc32(image.data) for image in images], np.uint32),
         np.array(positions, np.int64),
         names if isinstance(source, Folder) else [],
         skipped,
+        source.description,
     )
 
 
-def _take_part(whole: LoadedData, chosen: np.ndarray) -> LoadedData:
+def _take_part(whole: LoadedData, chosen: np.ndarray, source: Source) -> LoadedData:
     indices = np.flatnonzero(np.isin(whole.positions, chosen, assume_unique=True))
     images, labels = whole.take(indices)
-    names = [whole.names[index] for index in indices] if whole.names else []
-    return _in_memory(images, labels, whole.positions[indices], names, whole.skipped)
-
-
-def _in_memory(
-    images: np.ndarray,
-    labels: np.ndarray,
-    positions: np.ndarray,
-    names: list[str],
-    skipped: list[str],
-) -> LoadedData:
-    total = hashlib.sha256(images.data)
-    total.update(labels.data)
-    checksums = np.array([zlib.crc32(image.data) for image in images], np.uint32)
-    return LoadedData(
-        images, labels, checksums, positions, names, skipped, total.hexdigest()
+    # A line for each picture without an image, in their order.
+    unreadable = whole.skipped[len(source.skipped) :]
+    num_pictures = len(whole.positions) + len(unreadable)
+    missing = np.setdiff1d(np.arange(num_pictures), whole.positions)
+    drawn = np.isin(missing, chosen, assume_unique=True)
+    skipped = [line for line, own in zip(unreadable, drawn, strict=True) if own]
+    return whole._replace(
+        images=images,
+        labels=labels,
+        checksums=whole.checksums[indices],
+        positions=whole.positions[indices],
+        names=[whole.names[index] for index in indices] if whole.names else [],
+        skipped=[*source.skipped, *skipped],
+        sha256=None,
+        path=None,
     )
 
 
-def _warn_of(skipped: list[str], source: Source) -> None:
+def _warn_of_skipped(loaded: LoadedData) -> None:
+    skipped = loaded.skipped
     if skipped:
         shown = "; ".join(skipped[:10])
         more = f"; and {len(skipped) - 10} more" if len(skipped) > 10 else ""
         logging.warning(
             "Skipped %d unreadable of %s: %s%s",
             len(skipped),
-            source.description,
+            loaded.description,
             shown,
             more,
         )

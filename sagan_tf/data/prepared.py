@@ -8,7 +8,7 @@ A folder of the cache for each (images, size, channels, crop):
     manifest.json   what it is, and checksums of the other files; written last
 
 While it is being written, its name ends with `.partial`. A process that ends before it
-is complete leaves that folder, and the next one goes on from there.
+is complete leaves that folder, and the next one resumes from it.
 """
 
 import contextlib
@@ -36,8 +36,7 @@ from sagan_tf.errors import UserError
 from sagan_tf.text import count
 
 _VERSION = 1  # of the decoding: other code would give other pixels
-_SECONDS_BETWEEN_NOTES = 5.0  # of what is done, from where a killed process goes on
-_HASHED_AT_ONCE = 4096  # images
+_SECONDS_BETWEEN_SAVES = 5.0  # of the progress, which a killed process resumes from
 
 
 class LoadedData(NamedTuple):
@@ -53,7 +52,9 @@ class LoadedData(NamedTuple):
         names: Of a folder, the path of each image relative to it, with forward slashes;
             otherwise empty.
         skipped: A line with name and reason for each file that is no readable image.
-        sha256: SHA-256 of all pixels and labels.
+        description: What messages call the data set.
+        sha256: SHA-256 of all pixels and labels, by `hash_data`; None if it is not
+            known.
         path: Folder of the prepared data, or None if they are only in memory.
     """
 
@@ -63,8 +64,14 @@ class LoadedData(NamedTuple):
     positions: np.ndarray
     names: list[str]
     skipped: list[str]
-    sha256: str
+    description: str
+    sha256: str | None = None
     path: Path | None = None
+
+    def summary(self) -> str:
+        """Returns how many images there are: `"1,797 images of digits, 32 px"`."""
+        found = count(len(self.images), "image")
+        return f"{found} of {self.description}, {self.images.shape[1]} px"
 
     def take(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns copies of some images, whose checksums are verified, and labels.
@@ -100,6 +107,18 @@ class LoadedData(NamedTuple):
             )
 
 
+def hash_data(images: np.ndarray, labels: np.ndarray) -> str:
+    """Returns the SHA-256 of all pixels and labels.
+
+    Args:
+        images: uint8 `[N, size, size, channels]`.
+        labels: int32 `[N]`.
+    """
+    hashed = hashlib.sha256(np.ascontiguousarray(images).data)
+    hashed.update(np.ascontiguousarray(labels).data)
+    return hashed.hexdigest()
+
+
 def open_prepared(config: Config, source: Source) -> LoadedData | None:
     """Opens prepared data, without reading their images.
 
@@ -110,14 +129,7 @@ def open_prepared(config: Config, source: Source) -> LoadedData | None:
     Returns:
         `LoadedData`, or None if there are none or they are damaged.
     """
-    path = _folder(config, source)
-    if not path.exists():
-        return None
-    try:
-        return _open(path, source)
-    except (UserError, KeyError, TypeError, ValueError, OSError) as error:
-        warn_damaged(path, error)
-        return None
+    return _try_open(_folder(config, source), source)
 
 
 def prepare(config: Config, source: Source) -> LoadedData:
@@ -133,11 +145,11 @@ def prepare(config: Config, source: Source) -> LoadedData:
         UserError: if the data set is missing or damaged, if it has no readable image,
             or if the images cannot be written.
     """
-    if found := open_prepared(config, source):
-        return found
     path = _folder(config, source)
+    if found := _try_open(path, source):
+        return found
     with _one_process(path):
-        if found := open_prepared(config, source):
+        if found := _try_open(path, source):
             return found
         _write(config, source, path)
         return _open(path, source)
@@ -173,6 +185,16 @@ def _one_process(path: Path) -> Iterator[None]:
         lock.release()  # its file stays: others may wait for it
 
 
+def _try_open(path: Path, source: Source) -> LoadedData | None:
+    if not path.exists():
+        return None
+    try:
+        return _open(path, source)
+    except (UserError, KeyError, TypeError, ValueError, OSError) as error:
+        warn_damaged(path, error)
+        return None
+
+
 def _open(path: Path, source: Source) -> LoadedData:
     manifest = files.read_json(path / "manifest.json")
     for name, expected in manifest["checksums"].items():
@@ -191,6 +213,7 @@ def _open(path: Path, source: Source) -> LoadedData:
         arrays["positions"],
         names,
         [*source.skipped, *arrays["skipped"].tolist()],
+        source.description,
         manifest["sha256"],
         path,
     )
@@ -216,9 +239,9 @@ class _Progress(NamedTuple):
         return len(self.labels) + len(self.skipped)
 
     def save(self, path: Path) -> None:
-        with files.replacing(path) as temporary, open(temporary, "wb") as opened:
+        with files.replacing(path) as temporary:
             np.savez(
-                opened,
+                temporary,
                 labels=np.array(self.labels, np.int32),
                 checksums=np.array(self.checksums, np.uint32),
                 positions=np.array(self.positions, np.int64),
@@ -233,16 +256,18 @@ def _write(config: Config, source: Source, path: Path) -> None:
     progress = _read_progress(partial)
     with files.write_errors(partial):
         partial.mkdir(parents=True, exist_ok=True)
+        files.delete_partial(partial)
         _check_disk(partial, (total - len(progress.labels)) * math.prod(shape))
         with open(partial / "images.bin", "ab") as file:
-            # After the last note there may be more, and not all of it.
+            # Images after the last save of the progress are decoded again.
             file.truncate(len(progress.labels) * math.prod(shape))
             _append(config, source, total, pictures, progress, file)
         if not progress.labels:
-            shutil.rmtree(partial)
+            files.delete(partial)
             raise UserError(
                 f"None of the {total} images of {source.description} can be read"
             )
+        files.sync(partial / "images.bin")
         _complete(config, source, partial, progress)
         files.delete(path)  # damaged, or it would have been opened
         os.replace(partial, path)
@@ -259,7 +284,7 @@ def _append(
     first = progress.num_pictures
     for _ in range(first):  # not decoded
         next(pictures)
-    last_note = time.monotonic()
+    last_save = time.monotonic()
     decoded = decode(config, pictures, source.description, total - first)
     for position, (picture, result) in enumerate(decoded, start=first):
         if position == total:
@@ -272,18 +297,17 @@ def _append(
             progress.labels.append(picture.label)
             progress.checksums.append(zlib.crc32(image.data))
             progress.positions.append(position)
-        if time.monotonic() - last_note > _SECONDS_BETWEEN_NOTES:
-            _note(file, progress)
-            last_note = time.monotonic()
-    file.flush()
-    os.fsync(file.fileno())
+        if time.monotonic() - last_save > _SECONDS_BETWEEN_SAVES:
+            _save_progress(file, progress)
+            last_save = time.monotonic()
 
 
-def _note(file: Any, progress: _Progress) -> None:
-    """Writes what is done, once it is on the disk."""
+def _save_progress(file: Any, progress: _Progress) -> None:
+    """Saves the progress, after its images are on the disk."""
     file.flush()
-    os.fsync(file.fileno())
-    progress.save(Path(file.name).parent / "progress.npz")
+    path = Path(file.name)
+    files.sync(path)
+    progress.save(path.with_name("progress.npz"))
 
 
 def _read_progress(partial: Path) -> _Progress:
@@ -306,10 +330,6 @@ def _complete(
     images = np.memmap(
         partial / "images.bin", np.uint8, "r", shape=(*shape, config.channels)
     )
-    hashed = hashlib.sha256()
-    for start in range(0, len(images), _HASHED_AT_ONCE):
-        hashed.update(images[start : start + _HASHED_AT_ONCE].data)
-    hashed.update(np.array(progress.labels, np.int32).data)
     names = []
     if isinstance(source, Folder):
         every = [picture.name for picture in source.pictures()[1]]
@@ -322,7 +342,7 @@ def _complete(
         "crop_size": config.crop_size,
         "resizer": "Pillow, Lanczos",
         "shape": images.shape,
-        "sha256": hashed.hexdigest(),
+        "sha256": hash_data(images, np.array(progress.labels, np.int32)),
         "checksums": {
             name: digest_files(partial / name) for name in ("arrays.npz", "names.json")
         },
@@ -365,7 +385,7 @@ def list_prepared() -> list[Entry]:
 
 def _describe(folder: Path) -> str:
     if folder.suffix == ".partial":
-        return "not complete: preparing it goes on from here"
+        return "not complete: preparing it resumes from here"
     try:
         manifest = files.read_json(folder / "manifest.json")
         num_images, size, _, channels = manifest["shape"]

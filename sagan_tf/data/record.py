@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sagan_tf.data.prepared import LoadedData
+from sagan_tf.data.prepared import LoadedData, hash_data
 from sagan_tf.errors import UserError
 from sagan_tf.files import read_json, write_text
 
@@ -18,7 +18,10 @@ def make_record(data: LoadedData) -> dict[str, Any]:
     copied or moved folder is the same, whatever its dates, and of a changed one each
     file can be named.
     """
-    record = {"num_images": len(data.images), "sha256": data.sha256}
+    record = {
+        "num_images": len(data.images),
+        "sha256": data.sha256 or hash_data(data.images, data.labels),
+    }
     if data.names:
         checksums = (f"{checksum:08x}" for checksum in data.checksums.tolist())
         record["files"] = dict(zip(data.names, checksums, strict=True))

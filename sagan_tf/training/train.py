@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from sagan_tf.config import Config, check_trusted, load_config, save_config
-from sagan_tf.data import load_data, make_dataset, open_source, with_classes
+from sagan_tf.data import load_data, make_dataset, with_classes
 from sagan_tf.data.pipeline import data_errors
 from sagan_tf.data.prepared import LoadedData
 from sagan_tf.data.record import check_record, make_record
@@ -20,7 +20,6 @@ from sagan_tf.flags import format_setting
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.run import Run
 from sagan_tf.signals import Signals
-from sagan_tf.text import count
 from sagan_tf.training import callbacks, guards
 from sagan_tf.training.checkpoints import Checkpoints, find_checkpoints
 from sagan_tf.training.distribution import describe_devices, make_strategy
@@ -157,9 +156,7 @@ def needs_augmentation(config: Config, num_images: int) -> bool:
 
 def _report_data(config: Config, data: LoadedData) -> None:
     """Says how many images there are, which were skipped, and what helps with few."""
-    description = open_source(config).description
-    found = count(len(data.images), "image")
-    print(f"{found} of {description}, {config.image_size} px")
+    print(data.summary())
     if data.skipped:
         lines = "".join(f"{line}\n" for line in data.skipped)
         write_text(config.run_dir / "logs" / "skipped_files.txt", lines)

@@ -16,8 +16,8 @@ from sagan_tf.cache import cache_dir
 from sagan_tf.commands.main import run_command
 from sagan_tf.config import Config
 from sagan_tf.data import load_data, load_images, open_source, prepared
-from sagan_tf.data.loading import load_data as load
-from sagan_tf.data.prepared import list_prepared, open_prepared
+from sagan_tf.data.prepared import hash_data, list_prepared, open_prepared
+from sagan_tf.data.record import make_record
 from sagan_tf.errors import UserError
 from tests.processes import call, start
 from tests.training.test_faults import FullDisk
@@ -48,7 +48,8 @@ def config(tmp_path):
 def assert_equal(first, second):
     for own, other in zip(first[:4], second[:4], strict=True):
         np.testing.assert_array_equal(own, other)
-    assert first[4:7] == second[4:7]
+    assert first.names == second.names and first.skipped == second.skipped
+    assert make_record(first) == make_record(second)
 
 
 def count_decoded(monkeypatch):
@@ -71,6 +72,7 @@ def test_images_are_decoded_once(config, monkeypatch):
     second = load_data(config)
     assert len(decoded) == 50
     assert_equal(first, second)
+    assert second.sha256 == hash_data(np.array(second.images), second.labels)
     assert isinstance(second.images, np.memmap) and not second.images.flags.writeable
     source = open_source(config)
     expected = [
@@ -105,11 +107,14 @@ def test_what_decides_the_images_has_data_of_its_own(config, tmp_path):
 
 
 def test_a_part_is_the_same_whether_all_are_prepared_or_not(config):
-    alone = load(config, 20)
+    os.mkfifo(os.path.join(config.data_dir, "pipe.png"))
+    alone = [load_data(config, count) for count in (3, 20, 40)]
     assert not list_prepared()
+    assert [len(part.skipped) for part in alone] == [1, 1, 3]  # with the pipe
     load_data(config)
-    assert_equal(alone._replace(skipped=[]), load(config, 20)._replace(skipped=[]))
-    assert_equal(load(config, 500), load_data(config))
+    for part, count in zip(alone, (3, 20, 40), strict=True):
+        assert_equal(part, load_data(config, count))
+    assert_equal(load_data(config, 500), load_data(config))
 
 
 class Stop(Exception):
@@ -117,10 +122,10 @@ class Stop(Exception):
 
 
 @pytest.mark.parametrize("stop", [0, 1, 9, 40, 49])
-def test_preparing_goes_on_where_it_was_stopped(config, stop, monkeypatch, tmp_path):
+def test_preparing_resumes_where_it_was_stopped(config, stop, monkeypatch, tmp_path):
     expected = load_data(config)
     monkeypatch.setenv("SAGAN_TF_CACHE", str(tmp_path / "cache2"))
-    monkeypatch.setattr(prepared, "_SECONDS_BETWEEN_NOTES", -1.0)
+    monkeypatch.setattr(prepared, "_SECONDS_BETWEEN_SAVES", -1.0)
     original = prepared.decode
 
     def decode(*arguments):
@@ -134,15 +139,15 @@ def test_preparing_goes_on_where_it_was_stopped(config, stop, monkeypatch, tmp_p
         with pytest.raises(Stop):
             load_data(config)
     (entry,) = list_prepared()
-    assert entry.name.endswith(".partial") and "goes on from here" in entry.description
+    assert entry.name.endswith(".partial") and "resumes from here" in entry.description
     with open(cache_dir() / "prepared" / entry.name / "images.bin", "ab") as file:
-        file.write(b"half an image")  # that no note speaks of
+        file.write(b"half an image")  # after the last save
     decoded = count_decoded(monkeypatch)
     assert_equal(expected, load_data(config))
     assert len(decoded) == 50 - stop
 
 
-def test_damaged_notes_are_no_reason_to_fail(config, monkeypatch):
+def test_a_damaged_progress_is_no_reason_to_fail(config, monkeypatch):
     load_data(config)
     (entry,) = list_prepared()
     folder = cache_dir() / "prepared" / entry.name
@@ -217,11 +222,11 @@ def test_a_full_disk_is_said_before_anything_is_decoded(config, monkeypatch):
     assert not decoded
 
 
-def test_a_failed_write_is_one_line_and_preparing_goes_on(
+def test_a_failed_write_is_one_line_and_preparing_resumes(
     config, monkeypatch, tmp_path
 ):
     expected, failed = load_data(config), set()
-    monkeypatch.setattr(prepared, "_SECONDS_BETWEEN_NOTES", -1.0)
+    monkeypatch.setattr(prepared, "_SECONDS_BETWEEN_SAVES", -1.0)
     for number in range(1, 60):
         monkeypatch.setenv("SAGAN_TF_CACHE", str(tmp_path / str(number)))
         with monkeypatch.context() as patch:
