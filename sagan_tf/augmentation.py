@@ -6,6 +6,7 @@ which a discriminator would memorize.
 
 Images are float32 `[batch, height, width, channels]` in `[-1, 1]`. `seed` is a pair of
 integers; each image has its own random draws. The ranges are those of the reference.
+On several replicas an image gets the draws of its place in the global batch.
 
 Reference: [Zhao et al., 2020](https://arxiv.org/abs/2006.10738)
 """
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from sagan_tf import replicas
 from sagan_tf.types import Tensor
 
 
@@ -91,15 +93,21 @@ def augment(images: Tensor, names: Sequence[str], seed: Sequence) -> Tensor:
 
 def _uniform(images: Tensor, seed: Sequence, index: int) -> Tensor:
     seed = tf.random.experimental.stateless_fold_in(seed, index)
-    return tf.random.stateless_uniform(
-        [tf.shape(images)[0], 1, 1, 1], seed, alg="philox"
-    )
+
+    def draw(size: Tensor) -> Tensor:
+        return tf.random.stateless_uniform([size, 1, 1, 1], seed, alg="philox")
+
+    return replicas.draw(draw, tf.shape(images)[0])
 
 
 def _integers(
     images: Tensor, seed: Sequence, index: int, low: int, high: int
 ) -> Tensor:
     seed = tf.random.experimental.stateless_fold_in(seed, index)
-    return tf.random.stateless_uniform(
-        [tf.shape(images)[0]], seed, low, high, tf.int32, alg="philox"
-    )
+
+    def draw(size: Tensor) -> Tensor:
+        return tf.random.stateless_uniform(
+            [size], seed, low, high, tf.int32, alg="philox"
+        )
+
+    return replicas.draw(draw, tf.shape(images)[0])

@@ -343,14 +343,30 @@ class Config:
     precision: str = _setting(
         "float32",
         "Training",
-        "mixed_bfloat16 computes in half precision where the hardware has it.",
-        choices=("float32", "mixed_bfloat16"),
+        "mixed_bfloat16 computes in half precision where the hardware has it; "
+        "mixed_float16 also on GPUs without bfloat16, with loss scaling.",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+    )
+    max_skipped_steps: int = _setting(
+        50,
+        "Training",
+        "With mixed_float16: stop after so many steps in a row whose gradients were "
+        "not finite.",
+        range=_COUNT,
+        resume=True,
     )
     jit_compile: bool = _setting(
         False,
         "Training",
         "Compile the training step with XLA. A resumed run is then equal only up to "
         "XLA's rounding.",
+    )
+    deterministic: bool = _setting(
+        True,
+        "Training",
+        "Use operations that always sum in the same order, so that a resumed run is "
+        "equal bit for bit. Without them a GPU may be faster.",
+        resume=True,
     )
     seed: int = _setting(
         0,
@@ -363,6 +379,23 @@ class Config:
         None,
         "Run",
         "Run directory. The default is runs/ and the preset's name.",
+        resume=True,
+    )
+    strategy: str = _setting(
+        "auto",
+        "Run",
+        "Devices to train on. none: one; mirrored: all GPUs of this machine; "
+        "multi_worker: those of several machines; tpu: those of a TPU machine; auto: "
+        "multi_worker in a cluster, mirrored with several GPUs.",
+        choices=("auto", "none", "mirrored", "multi_worker", "tpu"),
+        resume=True,
+    )
+    steps_per_execution: int = _setting(
+        1,
+        "Run",
+        "Steps that the devices run before the program looks at losses and signals. "
+        "More than 1 helps fast devices with small networks.",
+        range=_COUNT,
         resume=True,
     )
     log_interval: int = _setting(

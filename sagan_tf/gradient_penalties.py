@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from sagan_tf import replicas
 from sagan_tf.types import Tensor
 
 # Added inside the root of a norm, whose gradient at 0 would be NaN.
@@ -46,10 +47,15 @@ def dragan(
 
     Reference: [Kodali et al., 2017](https://arxiv.org/abs/1705.07215).
     """
-    deviation = tf.math.reduce_std(real_images)
-    noise = tf.random.stateless_uniform(
-        tf.shape(real_images), _fold(seed, 1), alg="philox"
-    )
+
+    def draw(size: Tensor) -> Tensor:
+        shape = [size, *real_images.shape[1:]]
+        return tf.random.stateless_uniform(shape, _fold(seed, 1), alg="philox")
+
+    mean = replicas.mean(tf.reduce_mean(real_images))
+    variance = replicas.mean(tf.reduce_mean((real_images - mean) ** 2))
+    deviation = tf.sqrt(variance)
+    noise = replicas.draw(draw, tf.shape(real_images)[0])
     return gp(discriminate, real_images, real_images + 0.5 * deviation * noise, seed)
 
 
@@ -68,8 +74,13 @@ PENALTIES: dict[str, Callable] = {"gp": gp, "lp": lp, "dragan": dragan, "r1": r1
 
 def _interpolate(real_images: Tensor, fake_images: Tensor, seed: Tensor) -> Tensor:
     """Returns a random point on the line between each pair of images."""
-    shape = [tf.shape(real_images)[0], 1, 1, 1]
-    fraction = tf.random.stateless_uniform(shape, _fold(seed, 0), alg="philox")
+
+    def draw(size: Tensor) -> Tensor:
+        return tf.random.stateless_uniform(
+            [size, 1, 1, 1], _fold(seed, 0), alg="philox"
+        )
+
+    fraction = replicas.draw(draw, tf.shape(real_images)[0])
     return real_images + fraction * (fake_images - real_images)
 
 

@@ -82,6 +82,11 @@ class Signals:
         finally:
             self._is_deferred = was_deferred
 
+    @property
+    def received(self) -> bool:
+        """Whether a signal has come."""
+        return self._received is not None
+
     def check(self) -> None:
         """Raises `Interrupted` if a signal has come."""
         if self._received is not None:

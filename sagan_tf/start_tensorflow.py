@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from sagan_tf.cluster import has_cluster
 from sagan_tf.errors import UserError
 
 
@@ -37,7 +38,8 @@ def start_tensorflow() -> None:
         )
     if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors only
+    # Errors only. In a cluster not even these: each lost worker is one to C++ as well.
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3" if has_cluster() else "2"
     with _hide_stderr():
         tensorflow = importlib.import_module("tensorflow")
         # On a machine without a GPU this logs a frightening "failed call to cuInit".

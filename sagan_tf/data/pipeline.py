@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from sagan_tf import replicas
 from sagan_tf.config import Config
 from sagan_tf.data.loading import load_data
 from sagan_tf.data.prepared import LoadedData
@@ -17,7 +18,11 @@ from sagan_tf.types import Tensor
 
 
 def make_dataset(
-    config: Config, start_step: int = 0, data: LoadedData | None = None
+    config: Config,
+    start_step: int = 0,
+    data: LoadedData | None = None,
+    num_replicas: int = 1,
+    local_replicas: Sequence[int] = (0,),
 ) -> tf.data.Dataset:
     """Returns the real images of all steps from `start_step` on.
 
@@ -29,12 +34,14 @@ def make_dataset(
         config: `Config`.
         start_step: Integer, the number of completed steps.
         data: The config's images, if they are loaded already.
+        num_replicas: Integer, how many replicas share each batch.
+        local_replicas: Which of them the stream is for. Only their images are read.
 
     Returns:
-        `tf.data.Dataset` with one element per step: float32 `[discriminator_steps *
-        batch_size, image_size, image_size, channels]` in `[-1, 1]`; with
-        `config.conditional` a pair of these and labels, int32
-        `[discriminator_steps * batch_size]`.
+        `tf.data.Dataset` with one element per step and replica, the replicas in turn:
+        float32 `[discriminator_steps * batch_size / num_replicas, image_size,
+        image_size, channels]` in `[-1, 1]`; with `config.conditional` a pair of these
+        and int32 labels.
 
     Raises:
         UserError: if the data set is missing or smaller than a batch, or, with
@@ -51,21 +58,36 @@ def make_dataset(
     if config.conditional:
         _check_labels(labels, config)
 
-    def load(step: Tensor, indices: Tensor) -> Tensor:
+    share_size = per_step // num_replicas
+
+    def share(step: Tensor, indices: Tensor) -> tf.data.Dataset:
+        micro_batches = config.discriminator_steps * config.accumulation_steps
+        flips = draw_flips(per_step, [config.seed, step])
+        shares = [
+            [
+                replicas.take_share(values, replica, num_replicas, micro_batches)
+                for replica in local_replicas
+            ]
+            for values in (indices, flips)
+        ]
+        return tf.data.Dataset.from_tensor_slices(tuple(map(tf.stack, shares)))
+
+    def load(indices: Tensor, flips: Tensor) -> Tensor:
         batch, classes = tf.numpy_function(
             data.take, [indices], (tf.uint8, tf.int32), stateful=False
         )
-        batch = scale(tf.ensure_shape(batch, (per_step, *images.shape[1:])))
+        batch = scale(tf.ensure_shape(batch, (share_size, *images.shape[1:])))
         if config.horizontal_flip:
-            batch = flip_randomly(batch, [config.seed, step])
+            batch = tf.where(flips[:, None, None, None], batch[:, :, ::-1], batch)
         if not config.conditional:
             return batch
-        return batch, tf.ensure_shape(classes, (per_step,))
+        return batch, tf.ensure_shape(classes, (share_size,))
 
     indices = shuffled_indices(len(images), config.seed, start_step * per_step)
     return (
         indices.batch(per_step, drop_remainder=True)
         .enumerate(start_step)
+        .flat_map(share)
         .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(tf.data.AUTOTUNE)
     )
@@ -83,15 +105,9 @@ def data_errors() -> Iterator[None]:
         raise UserError(found[1]) from error
 
 
-def flip_randomly(images: Tensor, seed: Sequence[Tensor]) -> Tensor:
-    """Flips each image horizontally with probability 0.5.
-
-    Args:
-        images: Float `[batch, height, width, channels]`.
-        seed: Pair of integers; equal seeds flip the same images.
-    """
-    draws = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], seed)
-    return tf.where(draws < 0.5, images[:, :, ::-1], images)
+def draw_flips(count: int, seed: Sequence[Tensor]) -> Tensor:
+    """Draws which images are flipped, each with probability 0.5; boolean `[count]`."""
+    return tf.random.stateless_uniform([count], seed) < 0.5
 
 
 def shuffled_indices(count: int, seed: int, start: int = 0) -> tf.data.Dataset:

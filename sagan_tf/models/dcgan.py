@@ -60,6 +60,8 @@ class DCGANGenerator(_DCGAN, Generator):
         spectral_norm_axis: `"output"` normalizes a transposed convolution over its
             output axis; `"input"` over its input axis, as heykeetae's PyTorch
             checkpoints need.
+        synchronized_batch_norm: Boolean, whether all replicas share their batch
+            statistics.
         **kwargs: Arguments of `keras.Model`, such as `name` and `dtype`.
 
     Call arguments, output and errors: see `Generator`.
@@ -81,6 +83,7 @@ class DCGANGenerator(_DCGAN, Generator):
         attention_resolutions: tuple[int, ...] | None = None,
         spectral_normalization: bool = True,
         spectral_norm_axis: str = "output",
+        synchronized_batch_norm: bool = False,
         **kwargs: Any,
     ):
         super().__init__(
@@ -94,6 +97,7 @@ class DCGANGenerator(_DCGAN, Generator):
         check_choice("spectral_norm_axis", spectral_norm_axis, ("output", "input"))
         self.spectral_normalization = spectral_normalization
         self.spectral_norm_axis = spectral_norm_axis
+        self.synchronized_batch_norm = synchronized_batch_norm
 
         stack = [keras.layers.Reshape((1, 1, latent_dim), dtype=self.dtype_policy)]
         resolution = SMALLEST_MAP
@@ -104,6 +108,7 @@ class DCGANGenerator(_DCGAN, Generator):
                 keras.layers.BatchNormalization(
                     momentum=0.9,
                     epsilon=1e-5,
+                    synchronized=synchronized_batch_norm,
                     dtype=self.dtype_policy,
                     name=f"bn_{resolution}x{resolution}",
                 ),

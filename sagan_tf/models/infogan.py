@@ -20,16 +20,29 @@ class ConvolvedSelfAttention(SelfAttention):
     """`SelfAttention` with larger convolutions, so that positions see their neighbors.
 
     Each 1x1 convolution of `SelfAttention` is a 4x4 convolution here, followed by batch
-    normalization and ReLU. Arguments and outputs are those of `SelfAttention`.
+    normalization and ReLU. Outputs are those of `SelfAttention`.
+
+    Args:
+        synchronized_batch_norm: Boolean, whether all replicas share their batch
+            statistics.
+        **kwargs: Arguments of `SelfAttention`.
     """
 
     kernel_size = 4
+
+    def __init__(self, synchronized_batch_norm: bool = False, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.synchronized_batch_norm = synchronized_batch_norm
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"synchronized_batch_norm": self.synchronized_batch_norm}
+        return {**super().get_config(), **own}
 
     def _convolution(self, name: str, index: int, filters: int) -> Any:
         return keras.Sequential(
             [
                 super()._convolution(name, index, filters),
-                _batch_normalization(self.dtype_policy),
+                _batch_normalization(self),
                 keras.layers.ReLU(dtype=self.dtype_policy),
             ],
             name=name,
@@ -60,6 +73,7 @@ class _InfoGAN(Network):
     def _attention(self) -> list[Any]:
         return [
             ConvolvedSelfAttention(
+                synchronized_batch_norm=self.synchronized_batch_norm,
                 kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02),
                 dtype=self.dtype_policy,
                 name=f"attention_{resolution}x{resolution}",
@@ -88,6 +102,8 @@ class InfoGANGenerator(_InfoGAN, Generator):
         latent_dim: Positive integer, length of a latent vector. The original draws
             latents uniformly from `[-1, 1)`.
         attention_resolutions: `(image_size // 4,)`, also the default, or `()` for none.
+        synchronized_batch_norm: Boolean, whether all replicas share their batch
+            statistics.
         **kwargs: Arguments of `keras.Model`, such as `name` and `dtype`.
 
     Call arguments, output and errors: see `Generator`.
@@ -100,6 +116,7 @@ class InfoGANGenerator(_InfoGAN, Generator):
         width: int = 64,
         latent_dim: int = 62,
         attention_resolutions: tuple[int, ...] | None = None,
+        synchronized_batch_norm: bool = False,
         **kwargs: Any,
     ):
         super().__init__(
@@ -111,18 +128,19 @@ class InfoGANGenerator(_InfoGAN, Generator):
             **kwargs,
         )
         resolution = image_size // 4
+        self.synchronized_batch_norm = synchronized_batch_norm
         policy = self.dtype_policy
         self.stack = [
             _dense(16 * width, policy, "dense_1"),
-            _batch_normalization(policy),
+            _batch_normalization(self),
             keras.layers.ReLU(dtype=policy),
             _dense(resolution**2 * 2 * width, policy, "dense_2"),
-            _batch_normalization(policy),
+            _batch_normalization(self),
             keras.layers.ReLU(dtype=policy),
             keras.layers.Reshape((resolution, resolution, 2 * width), dtype=policy),
             *self._attention(),
             _transposed_convolution(width, policy, "conv_transpose"),
-            _batch_normalization(policy),
+            _batch_normalization(self),
             keras.layers.ReLU(dtype=policy),
         ]
         self.to_image = _transposed_convolution(channels, policy, "to_image")
@@ -145,6 +163,8 @@ class InfoGANDiscriminator(_InfoGAN, Discriminator):
         channels: 1, 3 or 4, image channels.
         width: Integer, at least 4, base channels.
         attention_resolutions: `(image_size // 4,)`, also the default, or `()` for none.
+        synchronized_batch_norm: Boolean, whether all replicas share their batch
+            statistics.
         **kwargs: Arguments of `keras.Model`, such as `name` and `dtype`.
 
     Call arguments, output and errors: see `Discriminator`. The first layer maps images
@@ -157,6 +177,7 @@ class InfoGANDiscriminator(_InfoGAN, Discriminator):
         channels: int = 1,
         width: int = 64,
         attention_resolutions: tuple[int, ...] | None = None,
+        synchronized_batch_norm: bool = False,
         **kwargs: Any,
     ):
         super().__init__(
@@ -166,18 +187,19 @@ class InfoGANDiscriminator(_InfoGAN, Discriminator):
             attention_resolutions=attention_resolutions,
             **kwargs,
         )
+        self.synchronized_batch_norm = synchronized_batch_norm
         policy = self.dtype_policy
         self.stack = [
             keras.layers.Rescaling(0.5, offset=0.5, dtype=policy),
             _convolution(width, policy, "conv_1"),
             keras.layers.LeakyReLU(0.2, dtype=policy),
             _convolution(2 * width, policy, "conv_2"),
-            _batch_normalization(policy),
+            _batch_normalization(self),
             keras.layers.LeakyReLU(0.2, dtype=policy),
             *self._attention(),
             keras.layers.Flatten(dtype=policy),
             _dense(16 * width, policy, "dense"),
-            _batch_normalization(policy),
+            _batch_normalization(self),
             keras.layers.LeakyReLU(0.2, dtype=policy),
         ]
         self.to_logit = _dense(1, policy, "to_logit")
@@ -222,5 +244,10 @@ def _transposed_convolution(filters: int, dtype: Any, name: str) -> Any:
     )
 
 
-def _batch_normalization(dtype: Any) -> Any:
-    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, dtype=dtype)
+def _batch_normalization(owner: Any) -> Any:
+    return keras.layers.BatchNormalization(
+        momentum=0.9,
+        epsilon=1e-5,
+        synchronized=owner.synchronized_batch_norm,
+        dtype=owner.dtype_policy,
+    )

@@ -4,7 +4,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from sagan_tf import losses
+from sagan_tf import losses, replicas
 from sagan_tf.augmentation import AUGMENTATIONS, augment
 from sagan_tf.gradient_penalties import PENALTIES
 from sagan_tf.models.network import check_choice, check_least
@@ -18,7 +18,7 @@ from sagan_tf.sampling import (
 from sagan_tf.types import Shape, Tensor
 
 # Every random draw of training has its own seed: a function of (seed, step, update,
-# replica, micro-batch, purpose). Latents are drawn without the last two.
+# micro-batch, purpose). Latents are drawn without the last two.
 _REAL_AUGMENTATION, _FAKE_AUGMENTATION, _PENALTY = range(LABELS + 1, LABELS + 4)
 
 
@@ -36,6 +36,10 @@ class SAGAN(keras.Model):
     All random draws are functions of `seed` and the step, so a model that is saved and
     loaded continues with the draws it would have made. If the networks have classes,
     real images come with labels, and labels of generated images are drawn uniformly.
+
+    Under a `tf.distribute` strategy each replica computes an equal share of every
+    batch, with the draws that one device would have made. Losses, logits and gradients
+    are means over the whole batch, and all replicas keep the same variables.
 
     Args:
         generator: Model from latents `[batch, latent_dim]` to images, with the
@@ -100,10 +104,10 @@ class SAGAN(keras.Model):
             trainable=False,
             aggregation="only_first_replica",
         )
-        self.generator_loss = keras.metrics.Mean(name="generator_loss")
-        self.discriminator_loss = keras.metrics.Mean(name="discriminator_loss")
-        self.real_logits = keras.metrics.Mean(name="real_logits")
-        self.fake_logits = keras.metrics.Mean(name="fake_logits")
+        self.generator_loss = _Mean(name="generator_loss")
+        self.discriminator_loss = _Mean(name="discriminator_loss")
+        self.real_logits = _Mean(name="real_logits")
+        self.fake_logits = _Mean(name="fake_logits")
         # Optimizers and distribution strategies need the variables before any step is
         # traced.
         self.build()
@@ -233,6 +237,7 @@ class SAGAN(keras.Model):
             data: Real images, float `[discriminator_steps * batch, height, width,
                 channels]` in `[-1, 1]`, split into one batch per discriminator update.
                 With classes, a pair of them and labels `[discriminator_steps * batch]`.
+                Of several replicas each gets its share of the batches.
 
         Returns:
             A dict of the metrics since they were last reset.
@@ -242,9 +247,11 @@ class SAGAN(keras.Model):
             *(tf.split(values, self.discriminator_steps) for values in real),
             strict=True,
         )
+        means = []
         for update, batch in enumerate(batches):
-            self._train_discriminator(*batch, update=update)
-        self._train_generator(*batch)
+            means.append(self._train_discriminator(*batch, update=update))
+        means.append((self._train_generator(*batch),))
+        self._synchronize(means)
         self._update_ema()
         self.step.assign_add(1)
         return {metric.name: metric.result() for metric in self.metrics}
@@ -290,7 +297,8 @@ class SAGAN(keras.Model):
 
     def _train_discriminator(
         self, real_images: Tensor, *real_labels: Tensor, update: int
-    ) -> None:
+    ) -> tuple[Tensor, ...]:
+        """Updates the discriminator; returns its loss, mean real and fake logits."""
         variables = self.discriminator.trainable_variables
 
         def compute(
@@ -317,16 +325,17 @@ class SAGAN(keras.Model):
             return tape.gradient(loss, variables), means
 
         latents, *fake_labels = self._draw_inputs(tf.shape(real_images)[0], update)
-        gradients, (loss, real_logits, fake_logits) = self._accumulate(
+        gradients, means = self._accumulate(
             compute, real_images, latents, *real_labels, *fake_labels
         )
         self._apply_gradients(self.discriminator_optimizer, gradients, variables)
-        self.discriminator_loss.update_state(loss)
-        self.real_logits.update_state(real_logits)
-        self.fake_logits.update_state(fake_logits)
+        return means
 
-    def _train_generator(self, real_images: Tensor, *real_labels: Tensor) -> None:
-        """Updates the generator; a relativistic loss also uses the real images."""
+    def _train_generator(self, real_images: Tensor, *real_labels: Tensor) -> Tensor:
+        """Updates the generator; returns its loss.
+
+        A relativistic loss also uses the real images.
+        """
         variables = self.generator.trainable_variables
         update = self.discriminator_steps
         uses_real = self.adversarial_loss.generator_uses_real_logits
@@ -350,7 +359,7 @@ class SAGAN(keras.Model):
 
         gradients, loss = self._accumulate(compute, latents, *fake_labels, *real)
         self._apply_gradients(self.generator_optimizer, gradients, variables)
-        self.generator_loss.update_state(loss)
+        return loss
 
     def _discriminate(self, images: Tensor, *labels: Tensor) -> Tensor:
         """Runs the discriminator in training mode but discards its state updates.
@@ -433,10 +442,37 @@ class SAGAN(keras.Model):
         # Densify IndexedSlices: Adam would square duplicate rows before summing them.
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         # The optimizer sums over the replicas, but the loss is a mean over the batch.
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        if replicas > 1:
-            gradients = [gradient / replicas for gradient in gradients]
+        if replicas.count() > 1:
+            gradients = [gradient / replicas.count() for gradient in gradients]
         optimizer.apply(gradients, variables)
+
+    def _synchronize(self, means: Sequence[tuple[Tensor, ...]]) -> None:
+        """Updates the metrics, and averages batch statistics over the replicas.
+
+        Args:
+            means: Of each discriminator update its loss and mean logits, and of the
+                generator's update its loss: means over this replica's share.
+        """
+        statistics = []
+        if replicas.count() > 1:
+            statistics = [
+                variable
+                for network in (self.generator, self.discriminator)
+                for variable in network.non_trainable_variables
+                if variable.aggregation == "none"  # not u, which is equal everywhere
+            ]
+        # All in one reduction.
+        scalars = tf.stack([value for update in means for value in update])
+        scalars, *averages = replicas.mean(
+            [scalars, *(variable.value for variable in statistics)]
+        )
+        for variable, average in zip(statistics, averages, strict=True):
+            variable.assign(average)
+        *of_discriminator, generator_loss = tf.unstack(scalars)
+        metrics = (self.discriminator_loss, self.real_logits, self.fake_logits)
+        for number, value in enumerate(of_discriminator):
+            metrics[number % len(metrics)].update_state(value)
+        self.generator_loss.update_state(generator_loss)
 
     def _update_ema(self) -> None:
         step = tf.cast(self.step, "float32")
@@ -453,10 +489,10 @@ class SAGAN(keras.Model):
             average.assign(decay * average + (1.0 - decay) * value)
 
     def _step_seed(self, update: int, *purposes: int) -> Tensor:
-        """Returns a seed that is a function of (seed, step, update, replica, ...)."""
+        """Returns a seed that is a function of (seed, step, update, ...)."""
         seed = tf.stack([tf.cast(self.seed, tf.int64), tf.cast(self.step, tf.int64)])
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        for value in (update, replica, *purposes):
+        # The 0 keeps the draws of version 0.1.
+        for value in (update, 0, *purposes):
             seed = tf.random.experimental.stateless_fold_in(seed, value)
         return seed
 
@@ -466,9 +502,29 @@ class SAGAN(keras.Model):
         if not self.num_classes:
             return (latents,)
         seed = self._step_seed(update, LABELS)
-        return latents, draw_labels(self.num_classes, [batch_size], seed)
+
+        def draw(size: Tensor) -> Tensor:
+            return draw_labels(self.num_classes, [size], seed)
+
+        return latents, replicas.draw(draw, batch_size, self.accumulation_steps)
 
     def _draw_latents(self, batch_size: Tensor, update: int) -> Tensor:
-        shape = [batch_size, self.generator.latent_dim]
         seed = self._step_seed(update)
-        return draw_latents(self.latent_distribution, shape, seed)
+
+        def draw(size: Tensor) -> Tensor:
+            shape = [size, self.generator.latent_dim]
+            return draw_latents(self.latent_distribution, shape, seed)
+
+        return replicas.draw(draw, batch_size, self.accumulation_steps)
+
+
+class _Mean(keras.metrics.Mean):
+    """A mean of values that are equal on all replicas.
+
+    A sum over the replicas, as Keras has it, only all of them together could save.
+    """
+
+    def add_variable(self, *args: Any, **kwargs: Any) -> Any:
+        return super().add_variable(
+            *args, **{**kwargs, "aggregation": "only_first_replica"}
+        )

@@ -1,6 +1,7 @@
 """The callbacks between the steps of a run."""
 
 import math
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -13,8 +14,9 @@ from tqdm import tqdm
 from sagan_tf.config import Config
 from sagan_tf.layers import SelfAttention, SpectralNormalization
 from sagan_tf.sampling import Sampler
-from sagan_tf.signals import Signals
+from sagan_tf.signals import Interrupted, Signals
 from sagan_tf.training.checkpoints import Checkpoints
+from sagan_tf.training.distribution import Distribution
 from sagan_tf.training.logs import Board, StepLog
 from sagan_tf.visualization import arrange_classes, make_image_grid, save_image_grid
 
@@ -26,7 +28,7 @@ class StepCallback(keras.callbacks.Callback):
         self._step = int(self.model.step.numpy())
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._step += 1
+        self._step = int(self.model.step.numpy())
         self.on_step(self._step, logs)
 
     def on_step(self, step: int, logs: Mapping[str, float]) -> None:
@@ -82,7 +84,7 @@ class ProgressBar(StepCallback):
             f"{steps_per_second * self._config.batch_size:.0f} images/s",
             refresh=False,
         )
-        self._bar.update()
+        self._bar.update(step - self._bar.n)
 
     def close(self) -> None:
         """Ends the bar's line, also when training ended early."""
@@ -115,16 +117,6 @@ class MetricsLog(StepCallback):
             self._board,
         )
         self._restart()
-        # Restored with the checkpoint; `fit` is about to reset them.
-        self._means = [
-            (variable, variable.numpy())
-            for metric in self.model.metrics
-            for variable in metric.variables
-        ]
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        for variable, value in self._means:
-            variable.assign(value)
 
     def on_step(self, step: int, logs: Mapping[str, float]) -> None:
         if step % self._config.log_interval:
@@ -168,14 +160,21 @@ class SaveCheckpoint(StepCallback):
 
 
 class StopAtSignal(StepCallback):
-    """Ends training after the step in which Ctrl-C or SIGTERM came."""
+    """Ends training after the step in which Ctrl-C or SIGTERM came.
 
-    def __init__(self, signals: Signals):
+    If one worker gets a signal, all end after the same step, and the chief saves it.
+    Asking one another, they also wait for a chief that writes grids or evaluates.
+    """
+
+    def __init__(self, signals: Signals, distribution: Distribution):
         super().__init__()
         self._signals = signals
+        self._distribution = distribution
 
     def on_step(self, step: int, logs: Mapping[str, float]) -> None:
-        self._signals.check()
+        if self._distribution.any(self._signals.received):
+            self._signals.check()
+            raise Interrupted(signal.SIGTERM)
 
 
 def write_sample_grid(

@@ -7,8 +7,11 @@ import keras
 
 from sagan_tf.config import Config
 from sagan_tf.data import with_classes
+from sagan_tf.data.prepared import LoadedData
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.models.sagan import SAGAN
+from sagan_tf.text import count
+from sagan_tf.training.distribution import Distribution, describe_devices
 
 
 def print_summary(config: Config) -> None:
@@ -40,8 +43,51 @@ def _print_parameters(network: Any) -> None:
     print(f"  {'total':<28}{_count_values(network.trainable_weights):>14,}\n")
 
 
+def print_start(
+    model: SAGAN, config: Config, distribution: Distribution, data: LoadedData
+) -> None:
+    """Prints what training runs on, and with which data and settings."""
+    replicas, workers = distribution.num_replicas, distribution.num_workers
+    devices = describe_devices()
+    if distribution.name != "none":
+        devices = f"{count(replicas, 'replica')} ({distribution.name}) on {devices}"
+    if workers > 1:
+        devices += f" and {count(workers - 1, 'other worker')}"
+    batch = f"{config.batch_size:,} images"
+    if replicas > 1:
+        batch += f", {config.batch_size // replicas:,} per replica"
+    if config.accumulation_steps > 1:
+        batch += f", in {config.accumulation_steps} micro-batches"
+    is_exact = config.deterministic and not config.jit_compile
+    memory = sum(_estimate_memory(model, config, replicas).values())
+    where = f", prepared in {data.path}" if data.path else ""
+    print(f"Data:       {data.summary()}{where}")
+    print(f"Devices:    {devices}")
+    print(f"Batch:      {batch}")
+    print(
+        f"Computing:  {config.precision}, XLA {'on' if config.jit_compile else 'off'}, "
+        f"{'' if is_exact else 'not '}deterministic"
+    )
+    print(f"Memory:     about {memory / 2**30:.1f} GiB per device, estimated")
+
+
 def _print_memory(model: SAGAN, config: Config) -> None:
-    """Prints the parts of the estimate: persistent state and one step's activations.
+    """Prints the parts of the estimate, and what images add."""
+    parts = _estimate_memory(model, config)
+    size = config.image_size
+    print("Memory, estimated, besides about 0.5 GiB of TensorFlow itself")
+    for name, number in (
+        *parts.items(),
+        ("total", sum(parts.values())),
+        ("plus, per 10,000 real images", 10_000 * size**2 * config.channels),
+    ):
+        print(f"  {name:<36}{number / 2**20:>10,.0f} MiB")
+
+
+def _estimate_memory(
+    model: SAGAN, config: Config, num_replicas: int = 1
+) -> dict[str, float]:
+    """Returns the bytes per device of persistent state and of one step's activations.
 
     Each weight is stored with its gradient and Adam's two moments, the generator's also
     with its EMA. Memory peaks in the generator's update: backpropagation keeps the
@@ -61,19 +107,15 @@ def _print_memory(model: SAGAN, config: Config) -> None:
             strict=True,
         )
     )
-    micro_batch = config.batch_size // config.accumulation_steps
+    micro_batch = config.batch_size // config.accumulation_steps / num_replicas
     activations = 2 * micro_batch * values * bytes_per_value
     # Logits and scores in float32 forward, and the scores' gradient.
     maps = 3 * micro_batch * scores * 4
-    print("Memory, estimated, besides about 0.5 GiB of TensorFlow itself")
-    for name, count in (
-        ("weights, gradients, Adam, EMA", state),
-        ("activations of a step", activations),
-        ("attention maps of a step", maps),
-        ("total", state + activations + maps),
-        ("plus, per 10,000 real images", 10_000 * size**2 * channels),
-    ):
-        print(f"  {name:<36}{count / 2**20:>10,.0f} MiB")
+    return {
+        "weights, gradients, Adam, EMA": state,
+        "activations of a step": activations,
+        "attention maps of a step": maps,
+    }
 
 
 def _count_values(weights: list[Any]) -> int:

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import functools
+import hashlib
 import shlex
 from typing import Any
 
@@ -22,11 +24,13 @@ from sagan_tf.run import Run
 from sagan_tf.signals import Signals
 from sagan_tf.training import callbacks, guards
 from sagan_tf.training.checkpoints import Checkpoints, find_checkpoints
-from sagan_tf.training.distribution import describe_devices, make_strategy
+from sagan_tf.training.distribution import Distribution, make_distribution
 from sagan_tf.training.evaluation import Evaluation
 from sagan_tf.training.initialization import initialize
 from sagan_tf.training.lock import lock_run
 from sagan_tf.training.logs import Board, parse_rows
+from sagan_tf.training.loop import run_steps
+from sagan_tf.training.summary import print_start
 
 _FEW_IMAGES = 10_000
 
@@ -69,17 +73,21 @@ def train(
     # Without deterministic ops the summation order depends on thread timing, and a
     # resumed run would differ in the last bits. With them Keras ignores XLA, so
     # --jit_compile goes without them.
-    if not config.jit_compile:
+    if config.deterministic and not config.jit_compile:
         tf.config.experimental.enable_op_determinism()
     if config.evaluation_interval:
         check_trusted(config.evaluation_extractor)
+    # First of all: a worker can only join its cluster before it computes anything.
+    distribution = make_distribution(config.strategy)
     config = with_classes(config)
-    with lock_run(config.run_dir):
-        _check_same_settings(config, init_from)
-        strategy = make_strategy()
-        _check_batch_size(config, strategy.num_replicas_in_sync)
+    _check_batch_size(config, distribution)
+    with distribution.lost_worker_errors(), contextlib.ExitStack() as stack:
+        if distribution.is_chief:
+            stack.enter_context(lock_run(config.run_dir))
+            _check_same_settings(config, init_from)
+        distribution.check_equal(_digest(config), "settings")
         keras.utils.set_random_seed(config.seed)
-        with strategy.scope():
+        with distribution.strategy.scope():
             run = Run(config, build_sagan(config))
         checkpoints = Checkpoints(
             config.run_dir,
@@ -87,42 +95,71 @@ def train(
             config.keep_checkpoints,
             config.keep_checkpoints_every,
         )
-        step = checkpoints.restore()
-        if step is None:
-            _check_not_lost(config)
-        checkpoints.delete_leftovers()
-        for folder in ("", "samples", "logs", "evaluation", "attention", "export"):
-            delete_partial(config.run_dir / folder)
-        if step is None and init_from:
-            initialize(run.model, init_from, init_partially)
-        if step is not None and step >= config.steps:
-            _say_complete(config, step)
-            _evaluate_last(run, checkpoints)
+        step = None
+        if distribution.is_chief:
+            step = _restore(run, checkpoints)
+            if step is None and init_from:
+                initialize(run.model, init_from, init_partially)
+        distribution.copy_from_chief(_state(run.model))
+        if run.step >= config.steps:
+            if distribution.is_chief:
+                _say_complete(config, run.step)
+                _evaluate_last(run, checkpoints)
         else:
             data = load_data(config)
-            dataset = make_dataset(config, step or 0, data)
-            # Before its first step a run was trained on no data.
-            accept = accept_changed_data or not step
-            check_record(config.run_dir, make_record(data), accept)
-            if step is None and init_from:
-                # Before the settings: a run that is resumed needs this checkpoint.
-                checkpoints.save()
-            save_config(config)
-            _report_data(config, data)
-            _say_start(config, step, init_from)
+            record = make_record(data)
+            distribution.check_equal(bytes.fromhex(record["sha256"]), "data")
+            dataset = distribution.distribute(
+                functools.partial(make_dataset, config, run.step, data)
+            )
+            if distribution.is_chief:
+                # Before its first step a run was trained on no data.
+                accept = accept_changed_data or not step
+                check_record(config.run_dir, record, accept)
+                if step is None and init_from:
+                    # Before the settings: a run that is resumed needs this checkpoint.
+                    checkpoints.save()
+                save_config(config)
+                _report_data(config, data)
+                print_start(run.model, config, distribution, data)
+                _say_start(config, step, init_from)
             with data_errors():
-                _fit(run, dataset, checkpoints, config.steps - (step or 0))
-        return _finish(run)
+                _fit(run, distribution, dataset, data, checkpoints)
+        if distribution.is_chief:
+            _finish(run)
+        # For the chief: a cluster may stop all workers when one has ended.
+        distribution.wait()
+        return run
+
+
+def _digest(config: Config) -> bytes:
+    """Returns a digest of the settings, but for paths, which a machine may have."""
+    same = dataclasses.replace(config, workdir="", data_dir=None)
+    return hashlib.sha256(same.to_json().encode()).digest()
+
+
+def _restore(run: Run, checkpoints: Checkpoints) -> int | None:
+    """Restores the last checkpoint, if there is one, and returns its step."""
+    step = checkpoints.restore()
+    if step is None:
+        _check_not_lost(run.config)
+    checkpoints.delete_leftovers()
+    for folder in ("", "samples", "logs", "evaluation", "attention", "export"):
+        delete_partial(run.config.run_dir / folder)
+    return step
+
+
+def _state(model: Any) -> list[Any]:
+    """Returns all variables that a checkpoint holds."""
+    owners = (model, model.generator_optimizer, model.discriminator_optimizer)
+    return [variable.value for owner in owners for variable in owner.variables]
 
 
 def _say_start(config: Config, step: int | None, init_from: str | None) -> None:
     start = "Training" if step is None else f"Resuming from step {step:,}"
     if step is None and init_from:
         start += f" from the networks of {init_from}"
-    print(
-        f"{start} to step {config.steps:,} in {config.workdir} on "
-        f"{describe_devices()}, {config.precision}"
-    )
+    print(f"{start} to step {config.steps:,} in {config.workdir}")
 
 
 def _say_complete(config: Config, step: int) -> None:
@@ -156,7 +193,6 @@ def needs_augmentation(config: Config, num_images: int) -> bool:
 
 def _report_data(config: Config, data: LoadedData) -> None:
     """Says how many images there are, which were skipped, and what helps with few."""
-    print(data.summary())
     if data.skipped:
         lines = "".join(f"{line}\n" for line in data.skipped)
         write_text(config.run_dir / "logs" / "skipped_files.txt", lines)
@@ -169,52 +205,68 @@ def _report_data(config: Config, data: LoadedData) -> None:
 
 
 def _make_callbacks(
-    run: Run, checkpoints: Checkpoints, dataset: Any, signals: Signals
+    run: Run, data: LoadedData, checkpoints: Checkpoints, signals: Signals
 ) -> list[callbacks.StepCallback]:
-    """Returns the callbacks in their order: a checkpoint is saved after the rest."""
+    """Returns the chief's callbacks in order: a checkpoint is saved after the rest."""
     config, sampler = run.config, run.sampler
     # One writer: TensorBoard reads only the newest file of a folder to its end.
     board = Board(config.run_dir / "logs")
-    batch = next(iter(dataset))
+    batch = next(iter(make_dataset(config, run.step, data)))
     real_images = batch[0] if config.conditional else batch
     evaluations: list[callbacks.StepCallback] = []
     if config.evaluation_interval:
         evaluations = [Evaluation(config, sampler, checkpoints, board, signals)]
     return [
-        guards.NonFiniteGuard(),
         callbacks.ProgressBar(config),
         callbacks.MetricsLog(config, board),
         callbacks.SampleGrid(config, sampler, board),
         guards.CollapseGuard(config, sampler, real_images),
         *evaluations,
         callbacks.SaveCheckpoint(config, checkpoints),
-        callbacks.StopAtSignal(signals),
     ]
 
 
-def _fit(run: Run, dataset: Any, checkpoints: Checkpoints, steps: int) -> None:
-    model = run.model
-    with Signals() as signals:
-        hooks = _make_callbacks(run, checkpoints, dataset, signals)
-        (bar,) = (hook for hook in hooks if isinstance(hook, callbacks.ProgressBar))
+def _fit(
+    run: Run,
+    distribution: Distribution,
+    dataset: Any,
+    data: LoadedData,
+    checkpoints: Checkpoints,
+) -> None:
+    config, model = run.config, run.model
+    own_hooks: list[callbacks.StepCallback] = []
+    intervals = [config.log_interval, config.sample_interval]
+    intervals += [config.checkpoint_interval, config.evaluation_interval or 0]
+    with Signals() as signals, contextlib.ExitStack() as stack:
+        if distribution.is_chief:
+            own_hooks = _make_callbacks(run, data, checkpoints, signals)
+            for hook in own_hooks:
+                if isinstance(hook, callbacks.ProgressBar):
+                    stack.callback(hook.close)
         try:
             with signals.deferred():
-                model.fit(
+                run_steps(
+                    model,
+                    distribution.strategy,
                     dataset,
-                    steps_per_epoch=steps,
-                    verbose=0,
-                    shuffle=False,
-                    callbacks=hooks,
+                    config.steps,
+                    [
+                        guards.NonFiniteGuard(),
+                        *own_hooks,
+                        callbacks.StopAtSignal(signals, distribution),
+                    ],
+                    config.steps_per_execution,
+                    [interval for interval in intervals if interval],
                 )
-                checkpoints.save()
+                if distribution.is_chief:
+                    checkpoints.save()
                 signals.check()
         except KeyboardInterrupt:
-            checkpoints.save()
-            bar.close()
-            print(f"Saved step {run.step}. Run the same command to resume")
+            if distribution.is_chief:
+                checkpoints.save()
+                stack.close()
+                print(f"Saved step {run.step}. Run the same command to resume")
             raise
-        finally:
-            bar.close()
 
 
 def _finish(run: Run) -> Run:
@@ -229,12 +281,13 @@ def _finish(run: Run) -> Run:
     return run
 
 
-def _check_batch_size(config: Config, devices: int) -> None:
-    if config.batch_size % (devices * config.accumulation_steps):
+def _check_batch_size(config: Config, distribution: Distribution) -> None:
+    parts = distribution.num_replicas * config.accumulation_steps
+    if config.batch_size % parts:
         raise UserError(
-            f"--batch_size={config.batch_size} cannot be shared by {devices} GPUs in "
-            f"{config.accumulation_steps} micro-batches: give a multiple of "
-            f"{devices * config.accumulation_steps}, or choose GPUs with "
+            f"--batch_size={config.batch_size} cannot be shared by "
+            f"{distribution.num_replicas} devices in {config.accumulation_steps} "
+            f"micro-batches: give a multiple of {parts}, or choose GPUs with "
             "CUDA_VISIBLE_DEVICES"
         )
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from sagan_tf import load_run, train
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
+from sagan_tf.training.distribution import Distribution
 
 CONFIG = Config(
     image_size=32,
@@ -26,7 +27,10 @@ CONFIG = Config(
 
 @pytest.fixture(autouse=True)
 def on_two_devices(two_devices, monkeypatch):
-    monkeypatch.setattr("sagan_tf.training.train.make_strategy", lambda: two_devices)
+    distribution = Distribution(two_devices, "mirrored")
+    monkeypatch.setattr(
+        "sagan_tf.training.train.make_distribution", lambda name: distribution
+    )
 
 
 @pytest.mark.slow
@@ -58,6 +62,6 @@ def test_a_conditional_run_on_several_devices(tmp_path):
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):
     config = dataclasses.replace(CONFIG, batch_size=7, workdir=str(tmp_path / "run"))
-    with pytest.raises(UserError, match="cannot be shared by 2 GPUs"):
+    with pytest.raises(UserError, match="cannot be shared by 2 devices"):
         train(config)
     assert not (tmp_path / "run").exists()
