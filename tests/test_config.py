@@ -114,7 +114,7 @@ def test_every_number_has_a_range(name):
         ({"batch_size": 10, "accumulation_steps": 4}, "must be a multiple of"),
         ({"decay_start_step": 5}, "go together"),
         ({"decay_start_step": 5, "decay_end_step": 5}, "go together"),
-        ({"precision": "float64"}, "mixed_bfloat16. Received: float64"),
+        ({"precision": "float64"}, "mixed_float16. Received: float64"),
         ({"architecture": "vit"}, "must be one of dcgan, .*Received: vit"),
         ({"augmentation": ("color", "blur")}, "--augmentation must be one of.*blur"),
         ({"batch_size": "8"}, "--batch_size takes an integer. Received: '8'"),

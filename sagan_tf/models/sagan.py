@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -54,6 +55,11 @@ class SAGAN(keras.Model):
         ema_generator: The EMA generator, a model of the generator's class.
         num_classes: Integer, 0 if the networks have no classes.
         step: Variable, the number of completed steps.
+        scales_loss: Boolean, whether the networks compute in float16, whose range is
+            small. Each optimizer then has a dynamic loss scale of its own. An update
+            whose gradients are not finite is skipped: it changes nothing but the scale.
+        skipped_in_a_row: With loss scaling, a variable: in how many of the last steps
+            there was such an update.
 
     Raises:
         ValueError: if the networks do not have the same classes, or there is no such
@@ -104,6 +110,17 @@ class SAGAN(keras.Model):
             trainable=False,
             aggregation="only_first_replica",
         )
+        self.scales_loss = generator.compute_dtype == "float16"
+        if self.scales_loss:
+            self.skipped_steps = _Sum(name="skipped_steps")
+            self.skipped_in_a_row = self.add_weight(
+                name="skipped_in_a_row",
+                shape=(),
+                dtype="int64",
+                initializer="zeros",
+                trainable=False,
+                aggregation="only_first_replica",
+            )
         self.generator_loss = _Mean(name="generator_loss")
         self.discriminator_loss = _Mean(name="discriminator_loss")
         self.real_logits = _Mean(name="real_logits")
@@ -141,7 +158,8 @@ class SAGAN(keras.Model):
         """Configures the model for training.
 
         Args:
-            generator_optimizer: Keras optimizer of the generator.
+            generator_optimizer: Keras optimizer of the generator. In float16 each of
+                the two gets a `keras.optimizers.LossScaleOptimizer` around it.
             discriminator_optimizer: Another one, of the discriminator.
             loss: A key of `sagan_tf.losses.LOSSES`, or an `AdversarialLoss`.
             discriminator_steps: Positive integer, discriminator updates per step.
@@ -182,6 +200,10 @@ class SAGAN(keras.Model):
         adversarial_loss = losses.get(loss)
         # Without `optimizer=None` Keras adds an RMSprop of its own.
         super().compile(optimizer=None, **kwargs)
+        if self.scales_loss:
+            generator_optimizer, discriminator_optimizer = map(
+                _scale_loss, (generator_optimizer, discriminator_optimizer)
+            )
         self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
         self.adversarial_loss = adversarial_loss
@@ -228,6 +250,7 @@ class SAGAN(keras.Model):
             self.discriminator_loss,
             self.real_logits,
             self.fake_logits,
+            *([self.skipped_steps] if self.scales_loss else []),
         ]
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
@@ -243,15 +266,19 @@ class SAGAN(keras.Model):
             A dict of the metrics since they were last reset.
         """
         real = self._check_data(data)
-        batches = zip(
-            *(tf.split(values, self.discriminator_steps) for values in real),
-            strict=True,
+        batches = list(
+            zip(
+                *(tf.split(values, self.discriminator_steps) for values in real),
+                strict=True,
+            )
         )
-        means = []
-        for update, batch in enumerate(batches):
-            means.append(self._train_discriminator(*batch, update=update))
-        means.append((self._train_generator(*batch),))
-        self._synchronize(means)
+        updates = [
+            self._train_discriminator(*batch, update=update)
+            for update, batch in enumerate(batches)
+        ]
+        updates.append(self._train_generator(*batches[-1]))
+        self._synchronize([means for means, _ in updates])
+        self._count_skipped([is_finite for _, is_finite in updates])
         self._update_ema()
         self.step.assign_add(1)
         return {metric.name: metric.result() for metric in self.metrics}
@@ -297,8 +324,9 @@ class SAGAN(keras.Model):
 
     def _train_discriminator(
         self, real_images: Tensor, *real_labels: Tensor, update: int
-    ) -> tuple[Tensor, ...]:
-        """Updates the discriminator; returns its loss, mean real and fake logits."""
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Updates the discriminator; see `_update`."""
+        optimizer = self.discriminator_optimizer
         variables = self.discriminator.trainable_variables
 
         def compute(
@@ -321,21 +349,26 @@ class SAGAN(keras.Model):
                 loss = self.adversarial_loss.discriminator(real_logits, fake_logits)
                 # A term of this update's loss, not an update of its own.
                 loss += self._penalize(real_images, fake_images, real_labels, *seeds)
-            means = loss, tf.reduce_mean(real_logits), tf.reduce_mean(fake_logits)
-            return tape.gradient(loss, variables), means
+                scaled_loss = optimizer.scale_loss(loss)
+            means = {
+                "discriminator_loss": loss,
+                "real_logits": tf.reduce_mean(real_logits),
+                "fake_logits": tf.reduce_mean(fake_logits),
+            }
+            return tape.gradient(scaled_loss, variables), means
 
         latents, *fake_labels = self._draw_inputs(tf.shape(real_images)[0], update)
-        gradients, means = self._accumulate(
-            compute, real_images, latents, *real_labels, *fake_labels
-        )
-        self._apply_gradients(self.discriminator_optimizer, gradients, variables)
-        return means
+        batch = (real_images, latents, *real_labels, *fake_labels)
+        return self._update(optimizer, variables, compute, *batch)
 
-    def _train_generator(self, real_images: Tensor, *real_labels: Tensor) -> Tensor:
-        """Updates the generator; returns its loss.
+    def _train_generator(
+        self, real_images: Tensor, *real_labels: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Updates the generator; see `_update`.
 
         A relativistic loss also uses the real images.
         """
+        optimizer = self.generator_optimizer
         variables = self.generator.trainable_variables
         update = self.discriminator_steps
         uses_real = self.adversarial_loss.generator_uses_real_logits
@@ -355,11 +388,44 @@ class SAGAN(keras.Model):
                     real_images = self._augment(real_images, *seeds, _REAL_AUGMENTATION)
                     logits = (self._discriminate(real_images, *real_labels), *logits)
                 loss = self.adversarial_loss.generator(*logits)
-            return tape.gradient(loss, variables), loss
+                scaled_loss = optimizer.scale_loss(loss)
+            return tape.gradient(scaled_loss, variables), {"generator_loss": loss}
 
-        gradients, loss = self._accumulate(compute, latents, *fake_labels, *real)
-        self._apply_gradients(self.generator_optimizer, gradients, variables)
-        return loss
+        batch = (latents, *fake_labels, *real)
+        return self._update(optimizer, variables, compute, *batch)
+
+    def _update(
+        self,
+        optimizer: Any,
+        variables: Sequence[Any],
+        compute: Callable,
+        *batch: Tensor,
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Updates a network.
+
+        Args:
+            optimizer: Its optimizer.
+            variables: Its trainable variables.
+            compute: As in `_accumulate`.
+            *batch: Tensors of one batch.
+
+        Returns:
+            - A dict of means over this replica's share of the batch, by metric.
+            - Boolean tensor, whether the gradients were finite. If not, the update was
+              skipped; without loss scaling none is.
+        """
+        networks = (self.generator, self.discriminator) if self.scales_loss else ()
+        former = [
+            (variable, tf.identity(variable.value))
+            for network in networks
+            for variable in network.non_trainable_variables
+        ]
+        gradients, means = self._accumulate(compute, *batch)
+        is_finite = self._apply_gradients(optimizer, gradients, variables)
+        # Batch statistics and u of a forward pass that has overflowed.
+        for variable, value in former:
+            variable.assign(tf.where(is_finite, variable.value, value))
+        return means, is_finite
 
     def _discriminate(self, images: Tensor, *labels: Tensor) -> Tensor:
         """Runs the discriminator in training mode but discards its state updates.
@@ -410,7 +476,7 @@ class SAGAN(keras.Model):
 
         Args:
             compute: Function of a micro-batch's number and its tensors. It returns
-                gradients and float32 scalars.
+                gradients and a dict of float32 scalars.
             *batch: Tensors of one batch, split along their first axis.
         """
         if self.accumulation_steps == 1:
@@ -438,20 +504,41 @@ class SAGAN(keras.Model):
 
     def _apply_gradients(
         self, optimizer: Any, gradients: Sequence[Tensor], variables: Sequence[Any]
-    ) -> None:
+    ) -> Tensor:
+        """Applies gradients, unless they are not finite under loss scaling.
+
+        Returns:
+            Boolean tensor, whether they were applied.
+        """
         # Densify IndexedSlices: Adam would square duplicate rows before summing them.
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         # The optimizer sums over the replicas, but the loss is a mean over the batch.
         if replicas.count() > 1:
             gradients = [gradient / replicas.count() for gradient in gradients]
+        is_finite = tf.constant(True)
+        if self.scales_loss:
+            own = tf.stack([tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
+            share = replicas.mean(tf.cast(tf.reduce_all(own), tf.float32))
+            is_finite = tf.equal(share, 1.0)
+            # The optimizer looks at this replica's gradients alone.
+            gradients = [tf.where(is_finite, g, math.nan) for g in gradients]
         optimizer.apply(gradients, variables)
+        return is_finite
 
-    def _synchronize(self, means: Sequence[tuple[Tensor, ...]]) -> None:
+    def _count_skipped(self, is_finite: Sequence[Tensor]) -> None:
+        """Counts a step with loss scaling if one of its updates was skipped."""
+        if not self.scales_loss:
+            return
+        is_skipped = tf.logical_not(tf.reduce_all(tf.stack(is_finite)))
+        self.skipped_steps.update_state(tf.cast(is_skipped, tf.float32))
+        in_a_row = self.skipped_in_a_row.value + 1
+        self.skipped_in_a_row.assign(tf.where(is_skipped, in_a_row, 0))
+
+    def _synchronize(self, updates: Sequence[dict[str, Tensor]]) -> None:
         """Updates the metrics, and averages batch statistics over the replicas.
 
         Args:
-            means: Of each discriminator update its loss and mean logits, and of the
-                generator's update its loss: means over this replica's share.
+            updates: For each update a dict of means over this replica's share.
         """
         statistics = []
         if replicas.count() > 1:
@@ -462,17 +549,21 @@ class SAGAN(keras.Model):
                 if variable.aggregation == "none"  # not u, which is equal everywhere
             ]
         # All in one reduction.
-        scalars = tf.stack([value for update in means for value in update])
+        means = [(name, value) for update in updates for name, value in update.items()]
         scalars, *averages = replicas.mean(
-            [scalars, *(variable.value for variable in statistics)]
+            [
+                tf.stack([value for _, value in means]),
+                *(variable.value for variable in statistics),
+            ]
         )
         for variable, average in zip(statistics, averages, strict=True):
             variable.assign(average)
-        *of_discriminator, generator_loss = tf.unstack(scalars)
-        metrics = (self.discriminator_loss, self.real_logits, self.fake_logits)
-        for number, value in enumerate(of_discriminator):
-            metrics[number % len(metrics)].update_state(value)
-        self.generator_loss.update_state(generator_loss)
+        for (name, _), value in zip(means, tf.unstack(scalars), strict=True):
+            weight = None
+            if self.scales_loss:  # an overflow must not end in the mean of many steps
+                weight = tf.cast(tf.math.is_finite(value), tf.float32)
+                value = tf.math.multiply_no_nan(value, weight)
+            getattr(self, name).update_state(value, weight)
 
     def _update_ema(self) -> None:
         step = tf.cast(self.step, "float32")
@@ -518,13 +609,25 @@ class SAGAN(keras.Model):
         return replicas.draw(draw, batch_size, self.accumulation_steps)
 
 
-class _Mean(keras.metrics.Mean):
-    """A mean of values that are equal on all replicas.
+def _scale_loss(optimizer: Any) -> Any:
+    scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    return optimizer if scales else keras.optimizers.LossScaleOptimizer(optimizer)
+
+
+class _EqualEverywhere:
+    """A metric of values that are equal on all replicas.
 
     A sum over the replicas, as Keras has it, only all of them together could save.
     """
 
     def add_variable(self, *args: Any, **kwargs: Any) -> Any:
-        return super().add_variable(
-            *args, **{**kwargs, "aggregation": "only_first_replica"}
-        )
+        arguments = {**kwargs, "aggregation": "only_first_replica"}
+        return super().add_variable(*args, **arguments)  # type: ignore[misc]
+
+
+class _Mean(_EqualEverywhere, keras.metrics.Mean):
+    pass
+
+
+class _Sum(_EqualEverywhere, keras.metrics.Sum):
+    pass

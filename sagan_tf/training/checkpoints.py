@@ -58,6 +58,8 @@ class Checkpoints:
             for name, owner in owners.items()
         }
         metrics = [v.value for metric in model.metrics for v in metric.variables]
+        if model.scales_loss:
+            variables["skipped_in_a_row"] = [model.skipped_in_a_row.value]
         step = model.step.value
         self._checkpoint = tf.train.Checkpoint(step=step, metrics=metrics, **variables)
         # Checkpoints of version 0.1 have no metrics.

@@ -76,10 +76,6 @@ class Distribution:
             return flag
         return self._sum(tf.constant([float(flag)])).numpy()[0] > 0
 
-    def wait(self) -> None:
-        """Waits until all workers are here."""
-        self.any(False)
-
     def check_equal(self, digest: bytes, what: str) -> None:
         """Checks that all workers have the same as the chief.
 
@@ -140,11 +136,11 @@ class Distribution:
         except tf.errors.OpError as error:
             if self.num_workers == 1 or not isinstance(error, _LOST):
                 raise
+            reason = str(error).split("aborted by: ")[-1].splitlines()[0]
             raise UserError(
-                f"Worker {self.worker} has lost another worker "
-                f"({first_line(error.message.split('aborted by: ')[-1])}). Start all "
-                "workers again with the same command: training resumes from the last "
-                "checkpoint"
+                f"Worker {self.worker} has lost another worker ({reason}). See its own "
+                "message. Start all workers again with the same command: training "
+                "resumes from the last checkpoint"
             ) from error
 
 
@@ -201,7 +197,8 @@ def _make_multi_worker() -> Any:
             "srun. See docs/distributed.md"
         )
     if "TF_CONFIG" not in os.environ and has_slurm():
-        os.environ["TF_CONFIG"] = _read_slurm()
+        os.environ["TF_CONFIG"] = read_slurm()
+    print("Waiting for all workers of the cluster", flush=True)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:
@@ -216,7 +213,7 @@ def _make_multi_worker() -> Any:
         ) from error
 
 
-def _read_slurm() -> str:
+def read_slurm() -> str:
     """Returns the `TF_CONFIG` of this task of a Slurm job.
 
     Slurm shows each task its GPUs. TensorFlow's resolver would show it others, and

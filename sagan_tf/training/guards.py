@@ -12,6 +12,7 @@ from sagan_tf.config import Config
 from sagan_tf.errors import UserError
 from sagan_tf.sampling import Sampler
 from sagan_tf.training.callbacks import StepCallback, measure_layers
+from sagan_tf.training.checkpoints import Checkpoints
 
 
 class NonFiniteGuard(StepCallback):
@@ -28,6 +29,38 @@ class NonFiniteGuard(StepCallback):
                 f"The losses are no longer finite at step {step} ({values}). The last "
                 "checkpoint is from before; try lower learning rates in a new workdir"
             )
+
+
+class SkippedStepsGuard(StepCallback):
+    """Ends a run in float16 that skips step after step, with its last good state.
+
+    Args:
+        config: `Config`.
+        checkpoints: `Checkpoints` to save that state to; of the chief alone.
+
+    Raises:
+        UserError: after `config.max_skipped_steps` in a row.
+    """
+
+    def __init__(self, config: Config, checkpoints: Checkpoints | None):
+        super().__init__()
+        self._config = config
+        self._checkpoints = checkpoints
+
+    def on_step(self, step: int, logs: Mapping[str, float]) -> None:
+        if not self.model.scales_loss:
+            return
+        skipped = int(self.model.skipped_in_a_row.numpy())
+        if skipped < self._config.max_skipped_steps:
+            return
+        if self._checkpoints:
+            self._checkpoints.save()
+        raise UserError(
+            f"The gradients of the last {skipped} steps were not finite, and step "
+            f"{step} is saved as it was before them. Start a new run from it with "
+            "lower learning rates, or with --precision=float32 or mixed_bfloat16: add "
+            f"--init_from={self._config.workdir} and another --workdir"
+        )
 
 
 class CollapseGuard(StepCallback):

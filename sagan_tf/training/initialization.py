@@ -67,12 +67,15 @@ def _copy(sources: list[Any], targets: list[Any]) -> list[str]:
 
 def _copy_optimizers(source: SAGAN, model: SAGAN) -> None:
     for role in ("generator", "discriminator"):
-        former, now = (_state(getattr(m, f"{role}_optimizer")) for m in (source, model))
+        optimizers = [getattr(m, f"{role}_optimizer") for m in (source, model)]
+        # Without its loss scale, which finds its value again.
+        optimizers = [getattr(o, "inner_optimizer", o) for o in optimizers]
+        former, now = map(_state, optimizers)
         weights = [
             [(_name(v), v.shape) for v in getattr(m, role).trainable_variables]
             for m in (source, model)
         ]
-        has_decay = len(now) == len(getattr(model, f"{role}_optimizer").variables)
+        has_decay = len(now) == len(optimizers[1].variables)
         if weights[0] == weights[1] and not has_decay:
             for old, new in zip(former, now, strict=True):
                 new.assign(old.value)

@@ -68,7 +68,7 @@ def print_start(
         f"Computing:  {config.precision}, XLA {'on' if config.jit_compile else 'off'}, "
         f"{'' if is_exact else 'not '}deterministic"
     )
-    print(f"Memory:     about {memory / 2**30:.1f} GiB per device, estimated")
+    print(f"Memory:     about {memory / 2**20:,.0f} MiB per device, estimated")
 
 
 def _print_memory(model: SAGAN, config: Config) -> None:

@@ -8,6 +8,7 @@ import shlex
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from sagan_tf.config import Config, check_trusted, load_config, save_config
@@ -127,8 +128,8 @@ def train(
                 _fit(run, distribution, dataset, data, checkpoints)
         if distribution.is_chief:
             _finish(run)
-        # For the chief: a cluster may stop all workers when one has ended.
-        distribution.wait()
+        # Also waits for the chief: a cluster may stop all workers when one has ended.
+        distribution.check_equal(_digest_weights(run.model), "weights at the end")
         return run
 
 
@@ -136,6 +137,14 @@ def _digest(config: Config) -> bytes:
     """Returns a digest of the settings, but for paths, which a machine may have."""
     same = dataclasses.replace(config, workdir="", data_dir=None)
     return hashlib.sha256(same.to_json().encode()).digest()
+
+
+def _digest_weights(model: Any) -> bytes:
+    hashed = hashlib.sha256()
+    for network in (model.generator, model.discriminator, model.ema_generator):
+        for variable in network.variables:
+            hashed.update(np.ascontiguousarray(variable.numpy()).data)
+    return hashed.digest()
 
 
 def _restore(run: Run, checkpoints: Checkpoints) -> int | None:
@@ -253,6 +262,9 @@ def _fit(
                     [
                         guards.NonFiniteGuard(),
                         *own_hooks,
+                        guards.SkippedStepsGuard(
+                            config, checkpoints if distribution.is_chief else None
+                        ),
                         callbacks.StopAtSignal(signals, distribution),
                     ],
                     config.steps_per_execution,

@@ -105,6 +105,18 @@ CASES = {
         state=2 * (4 + 4 + 16),
         tolerance=0.1,
     ),
+    "attention_convolved_synchronized": Case(
+        lambda **k: ConvolvedSelfAttention(
+            key_reduction=4,
+            use_bias=False,
+            synchronized_batch_norm=SYNCHRONIZED,
+            **k,
+        ),
+        (MAP,),
+        trainable=2 * (16 * 16 * 4 + 2 * 4) + 16 * 16 * 16 + 2 * 16 + 1,
+        state=2 * (4 + 4 + 16),
+        tolerance=0.1,
+    ),
     "conditional": Case(
         lambda **k: ConditionalBatchNormalization(3, **k),
         (maps(4, 3, 5, 6), CLASSES),

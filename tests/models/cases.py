@@ -95,6 +95,7 @@ CASES = {
             attention_resolutions=(4, 8),
             spectral_normalization=False,
             spectral_norm_axis="input",
+            synchronized_batch_norm=SYNCHRONIZED,
             **k,
         ),
         (latents(5),),
@@ -252,6 +253,7 @@ CASES = {
             width=5,
             latent_dim=6,
             attention_resolutions=(),
+            synchronized_batch_norm=SYNCHRONIZED,
             **k,
         ),
         (latents(6),),
@@ -276,7 +278,12 @@ CASES = {
     ),
     "infogan_discriminator_plain": Case(
         lambda **k: InfoGANDiscriminator(
-            image_size=8, channels=3, width=5, attention_resolutions=(), **k
+            image_size=8,
+            channels=3,
+            width=5,
+            attention_resolutions=(),
+            synchronized_batch_norm=SYNCHRONIZED,
+            **k,
         ),
         (images(8),),
         trainable=conv(3, 5, 4)

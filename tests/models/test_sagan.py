@@ -86,6 +86,9 @@ def test_each_update_changes_one_network_only(policy, jit_compile):
     for network in (model.generator, model.discriminator):
         # At 0 the rest of the layer would have no gradient.
         network.get_layer("attention_8x8").gamma.assign(0.5)
+    if model.scales_loss:  # at the initial scale these updates are skipped
+        for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
+            optimizer.dynamic_scale.assign(1.0)
     discriminator, generator = values(model.discriminator), values(model.generator)
     real = tf.constant(real_images()[0], "float32")
     tf.function(model._train_generator, jit_compile=jit_compile)(real)
@@ -164,6 +167,7 @@ def test_uniform_latents():
         latent_distribution="uniform",
     )
     sampler = Sampler(model.generator, "uniform")
+    model.compile(keras.optimizers.Adam(), keras.optimizers.Adam())
     for latents in (model._draw_latents(64, 0), sampler.latents(64)):
         assert -1 <= np.min(latents) < -0.99 and 0.99 < np.max(latents) < 1
         assert np.mean(latents) == pytest.approx(0, abs=0.03)
@@ -176,14 +180,12 @@ def test_every_discriminator_update_has_its_own_real_batch(monkeypatch):
     model = make(discriminator_steps=3, run_eagerly=True)
     seen = []
     train_discriminator = model._train_discriminator
-    monkeypatch.setattr(
-        model,
-        "_train_discriminator",
-        lambda images, update: (
-            seen.append((update, images.numpy())),
-            train_discriminator(images, update=update),
-        ),
-    )
+
+    def see(images, update):
+        seen.append((update, images.numpy()))
+        return train_discriminator(images, update=update)
+
+    monkeypatch.setattr(model, "_train_discriminator", see)
     batch = real_images(batch_size=12)
     train(model, batch)
     assert [number for number, _ in seen] == [0, 1, 2]
@@ -629,8 +631,8 @@ def test_a_loss_can_use_real_and_fake_logits_in_both_updates(accumulation_steps)
     )
     expected = np.log1p(np.exp(real_logits - fake_logits)).mean()
     before = values(model.discriminator)
-    model._train_generator(tf.constant(real))
-    assert float(model.generator_loss.result()) == pytest.approx(expected, rel=1e-4)
+    means, _ = model._train_generator(tf.constant(real))
+    assert float(means["generator_loss"]) == pytest.approx(expected, rel=1e-4)
     assert changed(before, model.discriminator) == set()
 
 
@@ -643,3 +645,97 @@ def test_a_loss_of_your_own_goes_through_a_keras_file(tmp_path):
     for each in (model, loaded):
         train(each, real_images())
     np.testing.assert_array_equal(samples(loaded), samples(model))
+
+
+# Loss scaling.
+
+
+def scales(model):
+    optimizers = (model.generator_optimizer, model.discriminator_optimizer)
+    return [float(optimizer.dynamic_scale.numpy()) for optimizer in optimizers]
+
+
+def test_each_optimizer_scales_its_loss_without_changing_the_update():
+    def optimizer():
+        return keras.optimizers.SGD(0.1)
+
+    def scaling_optimizer():
+        return keras.optimizers.LossScaleOptimizer(optimizer())
+
+    plain, scaled = make(optimizer=optimizer), make(optimizer=scaling_optimizer)
+    assert scales(scaled) == [2.0**15, 2.0**15]
+    for network in ("generator", "discriminator", "ema_generator"):
+        getattr(scaled, network).set_weights(getattr(plain, network).get_weights())
+    batches = real_images(3)
+    train(plain, batches)
+    train(scaled, batches)
+    for network in ("generator", "discriminator", "ema_generator"):
+        variables = (getattr(model, network).variables for model in (plain, scaled))
+        for expected, actual in zip(*variables, strict=True):
+            np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("networks", ["both", "generator", "discriminator"])
+def test_an_update_that_overflows_is_skipped(networks):
+    model = make("mixed_float16")
+    optimizers = {
+        "generator": model.generator_optimizer,
+        "discriminator": model.discriminator_optimizer,
+    }
+    for name, optimizer in optimizers.items():
+        optimizer.dynamic_scale.assign(2.0**100 if networks in ("both", name) else 1.0)
+    before = {name: values(getattr(model, name)) for name in optimizers}
+    train(model, real_images())
+    for name, optimizer in optimizers.items():
+        if networks in ("both", name):
+            assert optimizer.dynamic_scale.numpy() == 2.0**99
+            assert optimizer.iterations.numpy() == 0
+            # An update of the other network moves the generator's batch statistics.
+            state = ("/moving_", "/u") if networks != "both" else ()
+            left = {k for k in before[name] if not any(s in k for s in state)}
+            assert not left & changed(before[name], getattr(model, name))
+        else:
+            assert optimizer.dynamic_scale.numpy() == 1.0
+            assert optimizer.iterations.numpy() == 1
+            assert changed(before[name], getattr(model, name))
+    assert model.step.numpy() == model.skipped_in_a_row.numpy() == 1
+    assert np.isfinite([float(m.result()) for m in model.metrics]).all()
+    assert float(model.skipped_steps.result()) == 1
+
+
+def test_the_scale_falls_until_the_gradients_are_finite():
+    model = make("mixed_float16")
+    for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
+        optimizer.dynamic_scale.assign(2.0**30)
+    before = values(model.generator)
+    train(model, real_images(25))
+    assert all(1 < scale < 2.0**25 for scale in scales(model))
+    assert model.skipped_in_a_row.numpy() == 0
+    assert 5 < float(model.skipped_steps.result()) < 25
+    # Every step updates, or halves, each of the two.
+    updates = 25 - np.log2(2.0**30 / np.array(scales(model)))
+    assert model.generator_optimizer.iterations.numpy() == updates[0]
+    assert model.discriminator_optimizer.iterations.numpy() == updates[1]
+    assert changed(before, model.generator)
+    for network in (model.generator, model.discriminator, model.ema_generator):
+        assert all(np.isfinite(value).all() for value in values(network).values())
+
+
+def test_two_devices_skip_together(two_devices):
+    """One of them overflows; both skip the update."""
+    with two_devices.scope():
+        model = make("mixed_float16")
+    for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
+        optimizer.dynamic_scale.assign(1.0)
+    batches = real_images(2)
+    batches[0, 2:] = np.inf  # the second device's half
+    before = values(model.discriminator)
+    train(model, batches[:1])
+    assert changed(before, model.discriminator) == set()
+    assert model.discriminator_optimizer.dynamic_scale.numpy() == 0.5
+    assert model.generator_optimizer.dynamic_scale.numpy() == 1.0
+    train(model, batches[1:])
+    assert changed(before, model.discriminator)
+    for variable in model.discriminator.variables:
+        first, second = variable.value.values
+        np.testing.assert_array_equal(first, second)

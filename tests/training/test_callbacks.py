@@ -23,6 +23,7 @@ def write_log(model, workdir, first, last):
     model.step.assign(first)
     log.on_train_begin()
     for step in range(first, last):
+        model.step.assign(step + 1)
         log.on_train_batch_end(step, LOGS)
     log.on_train_end()
 
@@ -64,6 +65,7 @@ def test_tensorboard_gets_the_same_numbers_and_the_grids(model, tmp_path):
     model.step.assign(0)
     grid.on_train_begin()
     for step in range(4):
+        model.step.assign(step + 1)
         grid.on_train_batch_end(step, LOGS)
     scalars, images = {}, {}
     for path in (tmp_path / "logs" / "tensorboard").iterdir():

@@ -210,6 +210,7 @@ def test_an_interrupted_evaluation_is_made_on_resume(
     evaluation, _ = evaluation_for(model, run, monkeypatch)
     model.step.assign(0)
     evaluation.on_train_begin()
+    model.step.assign(1)
     evaluation.on_train_batch_end(0, LOGS)
     with monkeypatch.context() as patch:
         if where == "compute":

@@ -507,7 +507,7 @@ def test_skipped_files_are_listed_and_few_images_are_said(tmp_path, capsys):
     lines = (tmp_path / "run" / "logs" / "skipped_files.txt").read_text().splitlines()
     assert len(lines) == 12 and all("bad\\x1b" in line for line in lines)
     out = capsys.readouterr().out
-    assert f"\n9 images of {tmp_path / 'data'}, 32 px\n" in f"\n{out}"
+    assert f"Data:       9 images of {tmp_path / 'data'}, 32 px, prepared in " in out
     assert "9 images are few" in out and "--horizontal_flip" in out
 
 

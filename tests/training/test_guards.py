@@ -7,7 +7,12 @@ from sagan_tf import Sampler
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
 from sagan_tf.models.builders import build_sagan
-from sagan_tf.training.guards import CollapseGuard, NonFiniteGuard
+from sagan_tf.training.checkpoints import Checkpoints
+from sagan_tf.training.guards import (
+    CollapseGuard,
+    NonFiniteGuard,
+    SkippedStepsGuard,
+)
 from tests.training.settings import LOGS, SMALL
 
 
@@ -23,8 +28,32 @@ def test_losses_that_are_not_finite_end_the_run(model, value):
     model.step.assign(4)
     guard.on_train_begin()
     guard.on_train_batch_end(0, LOGS)
+    model.step.assign(6)
     with pytest.raises(UserError, match="no longer finite at step 6"):
         guard.on_train_batch_end(1, {**LOGS, "generator_loss": value})
+
+
+def test_steps_that_are_skipped_again_and_again_end_the_run(tmp_path):
+    config = Config(
+        **SMALL, precision="mixed_float16", max_skipped_steps=3, workdir=str(tmp_path)
+    )
+    model = build_sagan(config)
+    checkpoints = Checkpoints(tmp_path, model)
+    guard = SkippedStepsGuard(config, checkpoints)
+    guard.set_model(model)
+    model.step.assign(4)
+    guard.on_train_begin()
+    for step in (5, 6, 7):
+        assert checkpoints.restore() is None
+        model.step.assign(step)
+        model.skipped_in_a_row.assign(step - 4)
+        if step < 7:
+            guard.on_train_batch_end(step, LOGS)
+    with pytest.raises(UserError, match="last 3 steps were not finite, and step 7 is"):
+        guard.on_train_batch_end(7, LOGS)
+    model.skipped_in_a_row.assign(0)
+    assert checkpoints.restore() == 7
+    assert model.skipped_in_a_row.numpy() == 3
 
 
 def guard_for(model, real_images):
@@ -46,6 +75,7 @@ HEALTHY = {**LOGS, "real_logits": 1.0, "fake_logits": -1.0}
 
 def warnings_of(guard, capsys, logs=HEALTHY, steps=4):
     for step in range(steps):
+        guard.model.step.assign_add(1)
         guard.on_train_batch_end(step, logs)
     return capsys.readouterr().err.splitlines()
 
