@@ -175,7 +175,7 @@ FLAG_TEXTS = st.sampled_from(
 
 
 @pytest.mark.slow
-@settings(max_examples=CASES // 4)
+@settings(max_examples=CASES // 8)
 @given(st.data())
 def test_commands_of_a_run(workdir, tmp_path_factory, capsys, data):
     """Any flags of any command; outputs go to a folder of their own."""

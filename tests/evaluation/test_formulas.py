@@ -170,14 +170,14 @@ def test_chunks_do_not_keep_one_another_alive(monkeypatch, dtype):
         ("kernel_distance", 2048),
     ],
 )
-def test_thirty_thousand_features_fit_in_little_memory(name, features):
+def test_distances_of_all_pairs_are_never_in_memory_at_once(name, features):
     script = f"""
 import resource
 import numpy as np
 from sagan_tf.evaluation.formulas import {name}
 random = np.random.default_rng(0)
 real, fake = (
-    random.standard_normal((30_000, {features}), np.float32) for _ in range(2)
+    random.standard_normal((12_000, {features}), np.float32) for _ in range(2)
 )
 print(*{name}(real, fake))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
@@ -187,4 +187,4 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     )
     scores, peak = finished.stdout.splitlines()
     assert all(-1 < float(score) < 2 for score in scores.split())
-    assert int(peak) < 1.5e6  # KiB
+    assert int(peak) < 950_000  # KiB; the distances alone are 562,500

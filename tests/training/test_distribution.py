@@ -21,8 +21,9 @@ TINY = (
     *("--log_interval=3", "--sample_interval=6", "--checkpoint_interval=3"),
 )
 FEATURES = (
-    *("--augmentation=color,translation,cutout", "--accumulation_steps=2"),
-    *("--discriminator_steps=2", "--horizontal_flip"),
+    "--augmentation=translation",
+    "--discriminator_steps=2",
+    "--horizontal_flip",
 )
 LONGEST = 60  # seconds that the others may take to notice a lost worker
 
