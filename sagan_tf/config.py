@@ -111,13 +111,14 @@ class Config:
     dataset: str = _setting(
         "digits",
         "Data",
-        '"digits" (built in), "folder" (images in --data_dir) or the name of a '
+        '"digits" (built in), "folder" (images in --data_dir), or the name of a '
         "TensorFlow Datasets image set. On the command line, also a preset's name.",
     )
     data_dir: str | None = _setting(
         None,
         "Data",
-        "Folder of images, or of prepared TensorFlow Datasets.",
+        "Folder of images, zip or tar archive of them, or folder of prepared "
+        "TensorFlow Datasets.",
         resume=True,
     )
     split: str = _setting("train", "Data", "Split of the TensorFlow Datasets set.")

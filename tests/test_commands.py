@@ -135,7 +135,7 @@ def test_a_moved_folder_of_images_can_be_named(tmp_path, call, fails):
     data = f"--data_dir={tmp_path / 'data'}"
     call("train", run, "--dataset=folder", data, *settings, "--steps=1")
     (tmp_path / "data").rename(tmp_path / "moved")
-    assert "is not a folder" in fails("neighbors", run, output)
+    assert "is neither a folder" in fails("neighbors", run, output)
     call("neighbors", run, output, f"--data_dir={tmp_path / 'moved'}")
 
 
@@ -407,8 +407,11 @@ def test_mistakes_are_one_clear_line(workdir, conditional, tmp_path, fails):
     ("arguments", "message"),
     [
         (["--dataset=folder"], "--data_dir=DIR"),
-        (["--dataset=folder", "--data_dir=nowhere"], "not a folder"),
-        (["--dataset=mnist", "--data_dir=/nowhere"], "/nowhere is not a folder. Creat"),
+        (["--dataset=folder", "--data_dir=nowhere"], "neither a folder"),
+        (
+            ["--dataset=mnist", "--data_dir=/nowhere"],
+            "/nowhere is neither a folder nor",
+        ),
         (["--image_size=48"], "32, 64, 128, 256"),
         (["--generator_attention_resolutions=5"], "attention can be at 4, 8, 16"),
         (["--batch_size=5000"], "fewer than"),

@@ -8,7 +8,7 @@ from absl import logging
 from sagan_tf.config import Config
 from sagan_tf.data.decoding import decode
 from sagan_tf.data.prepared import LoadedData, open_prepared, prepare
-from sagan_tf.data.sources import Folder, Source, open_source
+from sagan_tf.data.sources import Files, Source, open_source
 from sagan_tf.errors import UserError
 
 
@@ -92,7 +92,7 @@ def _load_part(config: Config, source: Source, num_images: int) -> LoadedData:
         np.array(labels, np.int32),
         np.array([zlib.crc32(image.data) for image in images], np.uint32),
         np.array(positions, np.int64),
-        names if isinstance(source, Folder) else [],
+        names if isinstance(source, Files) else [],
         skipped,
         source.description,
     )

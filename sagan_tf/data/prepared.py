@@ -31,7 +31,7 @@ from sagan_tf.arrays import NUMERIC, load_arrays
 from sagan_tf.cache import cache_dir, digest, digest_files, warn_damaged
 from sagan_tf.config import Config
 from sagan_tf.data.decoding import decode
-from sagan_tf.data.sources import Folder, Source, describe_data
+from sagan_tf.data.sources import Files, Source, describe_data
 from sagan_tf.errors import UserError
 from sagan_tf.text import count
 
@@ -331,9 +331,8 @@ def _complete(
         partial / "images.bin", np.uint8, "r", shape=(*shape, config.channels)
     )
     names = []
-    if isinstance(source, Folder):
-        every = [picture.name for picture in source.pictures()[1]]
-        names = [every[position] for position in progress.positions]
+    if isinstance(source, Files):
+        names = [source.names[position] for position in progress.positions]
     files.write_text(partial / "names.json", json.dumps(names))
     progress.save(partial / "arrays.npz")
     files.delete(partial / "progress.npz")

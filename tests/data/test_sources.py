@@ -170,7 +170,7 @@ def test_a_folder_needs_images(files, tmp_path):
 
 
 def test_a_missing_folder_is_an_error(tmp_path):
-    with pytest.raises(UserError, match="not a folder"):
+    with pytest.raises(UserError, match="neither a folder"):
         load_images(folder_config(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="needs --data_dir=DIR"):
         load_images(Config(dataset="folder"))
@@ -363,6 +363,46 @@ def test_without_a_network_nothing_is_retried(tmp_path, monkeypatch):
     assert len(asked) == 1 and called == ["mnist"]
 
 
+def test_a_broken_download_is_tried_again(tmp_path, monkeypatch):
+    outcomes = [requests.ConnectionError("reset"), requests.Timeout("slow"), None]
+
+    def download(self):
+        if error := outcomes.pop(0):
+            raise error
+
+    pauses = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    monkeypatch.setattr(requests, "head", lambda url, timeout: None)
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", download)
+    source = open_source(Config(dataset="mnist", data_dir=str(tmp_path)))
+    source._prepare()
+    assert outcomes == [] and pauses == [5, 30]
+    outcomes = [requests.ConnectionError("reset")] * 3 + [None]
+    with pytest.raises(UserError, match="ConnectionError: reset"):
+        source._prepare()
+    assert len(outcomes) == 1
+
+
+def test_a_quota_page_is_recognized(tmp_path, monkeypatch):
+    page = b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title>"
+
+    def download(self):
+        folder = tmp_path / "downloads" / "celeb_a.tmp.1"
+        folder.mkdir(parents=True)
+        (folder / "uc").write_bytes(page)
+        raise ValueError("wrong checksum")
+
+    monkeypatch.setattr(requests, "head", lambda url, timeout: None)
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", download)
+    config = Config(dataset="celeb_a", data_dir=str(tmp_path))
+    with pytest.raises(UserError, match="uc is a web page, not an archive: .* Google"):
+        load_images(config)
+    archive = tmp_path / "img_align_celeba.zip"
+    archive.write_bytes(page)
+    with pytest.raises(UserError, match="celeba.zip is a web page, not an archive"):
+        load_images(dataclasses.replace(config, data_dir=str(archive)))
+
+
 def test_a_host_that_answers_slowly_is_no_reason_to_give_up(tmp_path, monkeypatch):
     called = []
 
@@ -463,7 +503,7 @@ def test_wrong_names_of_tfds_are_errors(portraits, tmp_path):
         ({"split": "trane"}, "no split 'trane', only train, test"),
         ({"dataset": "portraits/large"}, "portraits/large"),
         ({"dataset": "words"}, "'words' has no single image"),
-        ({"data_dir": str(tmp_path / "nowhere")}, "nowhere is not a folder"),
+        ({"data_dir": str(tmp_path / "nowhere")}, "nowhere is neither a folder"),
     ):
         with pytest.raises(UserError, match=message):
             load_images(dataclasses.replace(portraits, **changes))

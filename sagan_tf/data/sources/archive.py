@@ -1,0 +1,138 @@
+import functools
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from sagan_tf.data.sources.base import (
+    IMAGE_SUFFIXES,
+    Files,
+    file_problem,
+    open_encoded,
+)
+from sagan_tf.errors import UserError
+from sagan_tf.text import first_line, printable
+
+_LARGEST = 2**28  # bytes of a file in memory; an archive may announce any size
+
+
+class _Member(NamedTuple):
+    name: str
+    size: int
+    read: Callable[[], bytes]
+
+
+class Archive(Files):
+    """Image files in a zip or tar archive, which is read as it is.
+
+    Directories are classes, as those of a folder; one that holds everything, such as
+    `img_align_celeba/`, is left out. An archive in a tar is a directory: ImageNet's
+    `ILSVRC2012_img_train.tar` holds one for each class.
+
+    Args:
+        path: The archive.
+        classes: Names of directories in the order of their labels. The default is the
+            directories that there are.
+
+    Raises:
+        UserError: if it is no archive, or compressed as a whole; later, if there is no
+            image in it.
+    """
+
+    def __init__(self, path: str, classes: tuple[str, ...] = ()):
+        super().__init__(classes)
+        self.path, self.description = Path(path), printable(path)
+        if problem := file_problem(self.path):
+            raise UserError(f"--data_dir={self.description}: {problem}")
+        with open(self.path, "rb") as file:
+            start = file.read(512)
+        if is_web_page(start):
+            raise UserError(
+                f"{self.description} is a web page, not an archive: probably Google "
+                "Drive's, which says that the file was downloaded too often. Download "
+                "it again later, or elsewhere"
+            )
+
+    @functools.cached_property
+    def names(self) -> list[str]:
+        return [name for name, _ in self._members]
+
+    def open_file(self, index: int) -> Image.Image:
+        member = self._members[index][1]
+        if member.size > _LARGEST:
+            raise ValueError(f"larger than {_LARGEST // 2**20} MiB")
+        return open_encoded(member.read())
+
+    def fingerprint(self) -> Any:
+        stat = self.path.stat()
+        return [self.classes, self.path.name, stat.st_size, stat.st_mtime_ns]
+
+    @functools.cached_property
+    def _members(self) -> list[tuple[str, _Member]]:
+        """The images by name, sorted."""
+        try:
+            list_members = _list_zip if zipfile.is_zipfile(self.path) else _list_tar
+            members = [m for m in list_members(self.path) if _is_image(m.name)]
+        except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+            raise UserError(
+                f"{self.description} cannot be read as a zip or uncompressed tar "
+                f"archive ({first_line(error)}). Unpack it, and give the folder"
+            ) from error
+        if not members:
+            raise UserError(
+                f"There are no images in {self.description}. Looked for "
+                f"{' '.join(sorted(IMAGE_SUFFIXES))}"
+            )
+        parts = [PurePosixPath(member.name).parts for member in members]
+        shared = 0
+        while all(len(p) > shared + 1 and p[shared] == parts[0][shared] for p in parts):
+            shared += 1
+        names = ("/".join(p[shared:]) for p in parts)
+        return sorted(zip(names, members, strict=True), key=lambda pair: pair[0])
+
+
+def is_web_page(start: bytes) -> bool:
+    """Returns whether the first bytes of a file are those of an HTML page."""
+    return start.lstrip().lower().startswith((b"<!doctype html", b"<html"))
+
+
+def _is_image(name: str) -> bool:
+    path = PurePosixPath(name)
+    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    return not hidden and path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _list_zip(path: Path) -> Iterator[_Member]:
+    archive = zipfile.ZipFile(path)  # open for as long as its members; reads in threads
+    for info in archive.infolist():
+        if not info.is_dir():
+            read = functools.partial(archive.read, info)
+            yield _Member(info.filename, info.file_size, read)
+
+
+def _list_tar(path: Path) -> Iterator[_Member]:
+    def read(offset: int, size: int) -> bytes:
+        with open(path, "rb") as file:  # one for each: threads read at once
+            file.seek(offset)
+            return file.read(size)
+
+    def walk(archive: tarfile.TarFile, folder: str, start: int) -> Iterator[_Member]:
+        for member in archive:
+            # Else it keeps them all: 1.28 million take gigabytes.
+            archive.members = []  # type: ignore[attr-defined]
+            if not member.isfile():
+                continue
+            name, offset = f"{folder}{member.name}", start + member.offset_data
+            if name.endswith(".tar"):
+                inner = archive.extractfile(member)
+                with tarfile.open(fileobj=inner, mode="r:") as opened:
+                    yield from walk(opened, f"{name[:-4]}/", offset)
+            else:
+                part = functools.partial(read, offset, member.size)
+                yield _Member(name, member.size, part)
+
+    with tarfile.open(path, "r:") as archive:
+        yield from walk(archive, "", 0)
