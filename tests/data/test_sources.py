@@ -233,7 +233,7 @@ def test_folders_are_searched_without_recursion(tmp_path):
     sys.setrecursionlimit(len(inspect.stack()) + 100)
     try:
         source = Folder(str(tmp_path))
-        assert [path.name for path in source.paths] == ["b.png"]
+        assert source.names == ["b.png"]
     finally:
         sys.setrecursionlimit(limit)
     assert source.skipped == []

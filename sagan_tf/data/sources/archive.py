@@ -91,7 +91,9 @@ class Archive(Files):
         while all(len(p) > shared + 1 and p[shared] == parts[0][shared] for p in parts):
             shared += 1
         names = ("/".join(p[shared:]) for p in parts)
-        return sorted(zip(names, members, strict=True), key=lambda pair: pair[0])
+        # As a folder's: by directory, not by the text of the path.
+        pairs = zip(names, members, strict=True)
+        return sorted(pairs, key=lambda pair: pair[0].split("/"))
 
 
 def is_web_page(start: bytes) -> bool:

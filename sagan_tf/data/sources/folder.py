@@ -1,17 +1,13 @@
 import functools
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
-from sagan_tf.data.sources.base import (
-    FORMATS,
-    IMAGE_SUFFIXES,
-    Files,
-    file_problem,
-)
+from sagan_tf.data.sources.base import FORMATS, IMAGE_SUFFIXES, Files
 from sagan_tf.errors import UserError
 from sagan_tf.text import printable
 
@@ -39,70 +35,83 @@ class Folder(Files):
         self.root, self.description = Path(data_dir), printable(str(data_dir))
 
     @property
-    def paths(self) -> list[Path]:
-        """The image files, sorted."""
-        return self._found[0]
-
-    @property
     def skipped(self) -> list[str]:
         return self._found[1]
 
     @functools.cached_property
-    def _found(self) -> tuple[list[Path], list[str]]:
+    def names(self) -> list[str]:
+        return [file.name for file in self._found[0]]
+
+    def open_file(self, index: int) -> Image.Image:
+        return Image.open(self.root / self.names[index], formats=FORMATS)
+
+    def fingerprint(self) -> Any:
+        files = [(file.name, file.size, file.modified) for file in self._found[0]]
+        return [self.classes or self.class_names(), files]
+
+    @functools.cached_property
+    def _found(self) -> tuple[list["_File"], list[str]]:
+        """The images, sorted, and a line for each that is none."""
         if not self.root.is_dir():
             raise UserError(
                 f"--data_dir={self.root} is neither a folder nor an archive"
             )
-        paths, skipped = [], []
-        for path, problem in sorted(_walk(self.root)):
-            if problem:
-                skipped.append(printable(f"{self._name(path)} ({problem})"))
-            else:
-                paths.append(path)
-        if not paths:
+        # By folder, not by the text of the path, in which "." is before "/".
+        found = sorted(_walk(self.root), key=lambda file: file.name.split("/"))
+        files = [file for file in found if not file.problem]
+        if not files:
             raise UserError(
                 f"There are no images in {self.root}. Looked for "
                 f"{' '.join(sorted(IMAGE_SUFFIXES))}, there and in its sub-folders"
             )
-        return paths, skipped
-
-    @functools.cached_property
-    def names(self) -> list[str]:
-        return [self._name(path) for path in self.paths]
-
-    def open_file(self, index: int) -> Image.Image:
-        return Image.open(self.paths[index], formats=FORMATS)
-
-    def fingerprint(self) -> Any:
-        try:
-            stats = [(self._name(path), path.stat()) for path in self.paths]
-        except OSError as error:  # deleted since it was found
-            raise UserError(f"{error.filename} cannot be read: {error}") from error
-        files = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-        return [self.classes or self.class_names(), files]
-
-    def _name(self, path: Path) -> str:
-        return path.relative_to(self.root).as_posix()
+        problems = [file for file in found if file.problem]
+        return files, [printable(f"{f.name} ({f.problem})") for f in problems]
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yields the image files below a folder, and what is wrong with each or `""`.
+class _File(NamedTuple):
+    """What one look at the disk tells of a file: a set can have a million.
+
+    Attributes:
+        name: Path relative to the folder, with forward slashes.
+        size: Integer, bytes.
+        modified: Integer, when it was last written, in nanoseconds.
+        problem: Why it cannot be read as a file, or `""`.
+    """
+
+    name: str
+    size: int = 0
+    modified: int = 0
+    problem: str = ""
+
+
+def _walk(root: Path) -> Iterator[_File]:
+    """Yields the image files below a folder.
 
     Hidden files and folders are left out; links to folders are not followed. Without
     recursion, which deep folders would exhaust.
     """
-    pending = [root]
+    pending = [""]
     while pending:
         folder = pending.pop()
         try:
-            with os.scandir(folder) as entries:
+            with os.scandir(root / folder) as entries:
                 visible = [e for e in entries if not e.name.startswith(".")]
         except OSError as error:
-            yield folder, error.strerror or str(error)
+            yield _File(folder.rstrip("/"), problem=error.strerror or str(error))
             continue
         for entry in visible:
-            path = folder / entry.name
+            name = f"{folder}{entry.name}"
             if entry.is_dir(follow_symlinks=False):
-                pending.append(path)
-            elif path.suffix.lower() in IMAGE_SUFFIXES:
-                yield path, file_problem(path)
+                pending.append(f"{name}/")
+            elif os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:
+                yield _look_at(entry, name)
+
+
+def _look_at(entry: os.DirEntry, name: str) -> _File:
+    try:
+        found = entry.stat()
+    except OSError as error:  # such as a broken link
+        return _File(name, problem=error.strerror or str(error))
+    # Opening a pipe would wait for ever.
+    problem = "" if stat.S_ISREG(found.st_mode) else "not a regular file"
+    return _File(name, found.st_size, found.st_mtime_ns, problem)
