@@ -82,11 +82,29 @@ class LoadedData(NamedTuple):
         Raises:
             UserError: if an image is not as it was prepared.
         """
-        images = self.images[indices]
-        if self.path:
-            for index, image in zip(indices, images, strict=True):
-                self._verify(index, image)
+        if self.path is None:
+            return self.images[indices], self.labels[indices]
+        images = self._read(indices)
+        for index, image in zip(indices, images, strict=True):
+            self._verify(index, image)
         return images, self.labels[indices]
+
+    def _read(self, indices: np.ndarray) -> np.ndarray:
+        """Reads some images from the file.
+
+        Through the memory map, images that are not in memory would come page by page,
+        with more before and after them, and one thread at a time.
+        """
+        assert self.path is not None
+        images = np.empty((len(indices), *self.images.shape[1:]), np.uint8)
+        try:
+            with open(self.path / "images.bin", "rb", buffering=0) as file:
+                for index, image in zip(indices, images, strict=True):
+                    file.seek(int(index) * image.nbytes)
+                    file.readinto(image.data.cast("B"))
+        except FileNotFoundError:  # deleted during a run, which the map survives
+            return self.images[indices]
+        return images
 
     def verify(self) -> None:
         """Verifies the checksums of all images.
