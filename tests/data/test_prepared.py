@@ -343,3 +343,17 @@ def test_kills_at_random_moments_and_two_processes_change_nothing(tmp_path):
         data = open_prepared(config, open_source(config))
         data.verify()
     assert len(data.images) == 3000
+
+
+def test_prepared_data_that_are_deleted_or_cut_while_they_are_used(tmp_path, config):
+    data = load_data(config)
+    images, _ = data.take(np.array([3, 1]))
+    np.testing.assert_array_equal(images, data.images[[3, 1]])
+    path = data.path / "images.bin"
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(UserError, match="is damaged: image 40 has another checksum"):
+        data.take(np.array([40]))
+    shutil.rmtree(data.path)
+    again = load_data(config)
+    shutil.rmtree(again.path)
+    np.testing.assert_array_equal(again.take(np.array([3, 1]))[0], images)
