@@ -5,9 +5,9 @@ Starts workers on this machine and prints one JSON line:
     python -m benchmarks.collectives --config=celeb_a --batch_size=8 --workers=2
 
 Bytes are counted by the kernel on the loopback interface (Linux), so nothing else may
-use it. The time is that of the all-reduce operations in TensorFlow's profile: it holds
-the wait for a slower worker too. On one machine the workers share its cores, so times
-are of worth for comparison alone.
+use it. The time is that of the all-reduce operations in TensorFlow's profile, with the
+wait for a slower worker. On one machine the workers share its cores: its times can only
+be compared with one another.
 """
 
 import argparse

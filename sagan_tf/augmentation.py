@@ -6,7 +6,7 @@ which a discriminator would memorize.
 
 Images are float32 `[batch, height, width, channels]` in `[-1, 1]`. `seed` is a pair of
 integers; each image has its own random draws. The ranges are those of the reference.
-On several replicas an image gets the draws of its place in the global batch.
+On several replicas an image gets the draws of its index in the global batch.
 
 Reference: [Zhao et al., 2020](https://arxiv.org/abs/2006.10738)
 """

@@ -394,7 +394,7 @@ class Config:
     steps_per_execution: int = _setting(
         1,
         "Run",
-        "Steps that the devices run before the program looks at losses and signals. "
+        "Steps that the devices run before losses and signals are checked again. "
         "More than 1 helps fast devices with small networks.",
         range=_COUNT,
         resume=True,

@@ -4,7 +4,7 @@ Each replica gets an equal share of every batch. Random values are drawn for the
 batch, and each replica takes those of its share: the images, latents and augmentations
 of a step are the same on any number of replicas.
 
-Without a strategy there is one replica, and nothing here does anything.
+Without a strategy there is one replica, whose share is the whole batch.
 """
 
 from collections.abc import Callable

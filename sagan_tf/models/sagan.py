@@ -197,6 +197,7 @@ class SAGAN(keras.Model):
             raise ValueError(
                 f"`ema_decay` must be in [0, 1). Received: ema_decay={ema_decay}"
             )
+        self._check_lazy_penalty(gradient_penalty, gradient_penalty_interval)
         adversarial_loss = losses.get(loss)
         # Without `optimizer=None` Keras adds an RMSprop of its own.
         super().compile(optimizer=None, **kwargs)
@@ -277,7 +278,7 @@ class SAGAN(keras.Model):
             for update, batch in enumerate(batches)
         ]
         updates.append(self._train_generator(*batches[-1]))
-        self._synchronize([means for means, _ in updates])
+        self._synchronize(updates)
         self._count_skipped([is_finite for _, is_finite in updates])
         self._update_ema()
         self.step.assign_add(1)
@@ -306,6 +307,19 @@ class SAGAN(keras.Model):
         for name in ("generator", "discriminator"):
             config[name] = deserialize(config[name])
         return cls(**config)
+
+    def _check_lazy_penalty(self, gradient_penalty: str | None, interval: int) -> None:
+        """Refuses exchanges between replicas in steps that only some penalties need."""
+        if gradient_penalty is None or interval == 1 or replicas.count() == 1:
+            return
+        synchronized = getattr(self.discriminator, "synchronized_batch_norm", False)
+        if gradient_penalty == "dragan" or synchronized:
+            raise ValueError(
+                "On several replicas `gradient_penalty_interval` must be 1 with "
+                '`gradient_penalty="dragan"`, and with synchronized batch '
+                "normalization in the discriminator. "
+                f"Received: gradient_penalty_interval={interval}"
+            )
 
     def _check_data(self, data: Any) -> tuple[Tensor, ...]:
         """Returns the images, and their labels if there are classes."""
@@ -534,11 +548,11 @@ class SAGAN(keras.Model):
         in_a_row = self.skipped_in_a_row.value + 1
         self.skipped_in_a_row.assign(tf.where(is_skipped, in_a_row, 0))
 
-    def _synchronize(self, updates: Sequence[dict[str, Tensor]]) -> None:
+    def _synchronize(self, updates: Sequence[tuple[dict[str, Tensor], Tensor]]) -> None:
         """Updates the metrics, and averages batch statistics over the replicas.
 
         Args:
-            updates: For each update a dict of means over this replica's share.
+            updates: What `_update` has returned for each update.
         """
         statistics = []
         if replicas.count() > 1:
@@ -549,21 +563,25 @@ class SAGAN(keras.Model):
                 if variable.aggregation == "none"  # not u, which is equal everywhere
             ]
         # All in one reduction.
-        means = [(name, value) for update in updates for name, value in update.items()]
+        means = [
+            (name, value, is_finite)
+            for values, is_finite in updates
+            for name, value in values.items()
+        ]
         scalars, *averages = replicas.mean(
             [
-                tf.stack([value for _, value in means]),
+                tf.stack([value for _, value, _ in means]),
                 *(variable.value for variable in statistics),
             ]
         )
         for variable, average in zip(statistics, averages, strict=True):
             variable.assign(average)
-        for (name, _), value in zip(means, tf.unstack(scalars), strict=True):
+        for (name, _, is_finite), mean in zip(means, tf.unstack(scalars), strict=True):
             weight = None
-            if self.scales_loss:  # an overflow must not end in the mean of many steps
-                weight = tf.cast(tf.math.is_finite(value), tf.float32)
-                value = tf.math.multiply_no_nan(value, weight)
-            getattr(self, name).update_state(value, weight)
+            if self.scales_loss:  # a skipped update does not count
+                weight = tf.cast(is_finite, tf.float32)
+                mean = tf.math.multiply_no_nan(mean, weight)
+            getattr(self, name).update_state(mean, weight)
 
     def _update_ema(self) -> None:
         step = tf.cast(self.step, "float32")

@@ -64,27 +64,32 @@ class Distribution:
             number = self.num_replicas // context.num_input_pipelines
             first = context.input_pipeline_id * number
             dataset = make(self.num_replicas, range(first, first + number))
-            # Else all workers would ask one another in each step if there is more.
+            # Without it the workers would ask one another in each step whether any of
+            # them has reached the end of its data.
             assert_cardinality = tf.data.experimental.assert_cardinality
             return dataset.apply(assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
         return self.strategy.distribute_datasets_from_function(make_local)
 
     def any(self, flag: bool) -> bool:
-        """Returns whether a worker says so. It waits for all of them."""
+        """Returns whether the flag is true on any worker. Waits for all workers."""
         if self.num_workers == 1:
             return flag
         return self._sum(tf.constant([float(flag)])).numpy()[0] > 0
 
+    def wait(self) -> None:
+        """Waits for all workers."""
+        self.any(False)
+
     def check_equal(self, digest: bytes, what: str) -> None:
-        """Checks that all workers have the same as the chief.
+        """Checks that something is equal on all workers.
 
         Args:
-            digest: Digest of what must be equal.
-            what: What that is, for the message.
+            digest: Its digest on this worker.
+            what: What it is, for the message.
 
         Raises:
-            UserError: on all workers, if one has others.
+            UserError: on all workers, if it differs from the chief's on one of them.
         """
         if self.num_workers == 1:
             return
@@ -92,10 +97,8 @@ class Distribution:
         chief = self._sum(tf.constant(own * self.is_chief)).numpy()
         differs = not np.array_equal(own, chief)
         if self.any(differs):
-            message = f"The workers have different {what}"
-            if differs:
-                message += f": worker {self.worker} has others than worker 0"
-            raise UserError(f"{message}. Start all of them with the same")
+            where = f": those of worker {self.worker} are not those of worker 0"
+            raise UserError(f"The workers have different {what}{where * differs}")
 
     def copy_from_chief(self, variables: Iterable[Any]) -> None:
         """Gives variables the chief's values on all workers."""
@@ -118,11 +121,11 @@ class Distribution:
 
     @functools.cached_property
     def _sum(self) -> Callable:
-        """A function of a float32 tensor: the sum of that of each worker."""
+        """A function of a float32 tensor that sums it over the workers."""
 
         @tf.function(reduce_retracing=True)
         def total(value: Tensor) -> Tensor:
-            # A device's own copy of the value: others cannot be reduced.
+            # The mean is over replicas, of which each worker has equally many.
             result = self.strategy.run(lambda: replicas.mean(value * self.num_workers))
             return self.strategy.experimental_local_results(result)[0]
 
@@ -134,7 +137,9 @@ class Distribution:
         try:
             yield
         except tf.errors.OpError as error:
-            if self.num_workers == 1 or not isinstance(error, _LOST):
+            of_cluster = any(word in str(error) for word in ("ollective", "/job:"))
+            is_lost = isinstance(error, _LOST) and of_cluster
+            if self.num_workers == 1 or not is_lost:
                 raise
             reason = str(error).split("aborted by: ")[-1].splitlines()[0]
             raise UserError(
@@ -246,9 +251,17 @@ def _make_tpu() -> Any:
         ) from error
 
 
-def describe_devices() -> str:
-    """Returns the names of the devices that TensorFlow sees on this machine."""
+def describe_devices(strategy: str = "auto") -> str:
+    """Returns the names of the devices of this machine that a strategy uses.
+
+    Args:
+        strategy: Name of the strategy. The default is for all devices.
+    """
+    if strategy == "tpu":
+        return "TPU"
     gpus = tf.config.list_physical_devices("GPU")
+    if strategy == "none":
+        gpus = gpus[:1]
     if not gpus:
         return "CPU (TensorFlow sees no GPU)"
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]

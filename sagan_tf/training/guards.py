@@ -32,11 +32,11 @@ class NonFiniteGuard(StepCallback):
 
 
 class SkippedStepsGuard(StepCallback):
-    """Ends a run in float16 that skips step after step, with its last good state.
+    """Ends a run in float16 that skips step after step, and saves its last step.
 
     Args:
         config: `Config`.
-        checkpoints: `Checkpoints` to save that state to; of the chief alone.
+        checkpoints: `Checkpoints`; of the chief alone.
 
     Raises:
         UserError: after `config.max_skipped_steps` in a row.
@@ -56,9 +56,9 @@ class SkippedStepsGuard(StepCallback):
         if self._checkpoints:
             self._checkpoints.save()
         raise UserError(
-            f"The gradients of the last {skipped} steps were not finite, and step "
-            f"{step} is saved as it was before them. Start a new run from it with "
-            "lower learning rates, or with --precision=float32 or mixed_bfloat16: add "
+            f"The gradients of the last {skipped} steps were not finite. Step {step} "
+            "is saved: its weights are finite. Start a new run from it with lower "
+            "learning rates, or with --precision=float32 or mixed_bfloat16: add "
             f"--init_from={self._config.workdir} and another --workdir"
         )
 

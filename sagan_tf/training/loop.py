@@ -55,24 +55,19 @@ def run_steps(
 def make_execution(model: SAGAN, strategy: Any, steps_per_execution: int) -> Callable:
     """Returns a function of an iterator and a number of steps, which runs these steps.
 
-    It returns the metrics since they were last reset, equal on all replicas.
+    It returns the metrics since they were last reset on this worker.
     """
     train_step = model.train_step
     if model.jit_compile:
         train_step = tf.function(train_step, jit_compile=True, reduce_retracing=True)
 
-    def run_step(iterator: Any) -> dict[str, Tensor]:
-        logs = strategy.run(train_step, (next(iterator),))
-        return {
-            name: strategy.experimental_local_results(value)[0]
-            for name, value in logs.items()
-        }
-
     @tf.function(reduce_retracing=True)
     def execute(iterator: Any, count: Tensor) -> dict[str, Tensor]:
-        if steps_per_execution > 1:
-            for _ in tf.range(count - 1):
-                run_step(iterator)
-        return run_step(iterator)
+        if steps_per_execution == 1:
+            strategy.run(train_step, (next(iterator),))
+        else:
+            for _ in tf.range(count):
+                strategy.run(train_step, (next(iterator),))
+        return {metric.name: metric.result() for metric in model.metrics}
 
     return execute

@@ -48,7 +48,7 @@ def print_start(
 ) -> None:
     """Prints what training runs on, and with which data and settings."""
     replicas, workers = distribution.num_replicas, distribution.num_workers
-    devices = describe_devices()
+    devices = describe_devices(distribution.name)
     if distribution.name != "none":
         devices = f"{count(replicas, 'replica')} ({distribution.name}) on {devices}"
     if workers > 1:

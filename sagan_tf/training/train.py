@@ -81,7 +81,7 @@ def train(
     # First of all: a worker can only join its cluster before it computes anything.
     distribution = make_distribution(config.strategy)
     config = with_classes(config)
-    _check_batch_size(config, distribution)
+    _check_devices(config, distribution)
     with distribution.lost_worker_errors(), contextlib.ExitStack() as stack:
         if distribution.is_chief:
             stack.enter_context(lock_run(config.run_dir))
@@ -126,10 +126,10 @@ def train(
                 _say_start(config, step, init_from)
             with data_errors():
                 _fit(run, distribution, dataset, data, checkpoints)
+        distribution.check_equal(_digest_weights(run.model), "weights after training")
         if distribution.is_chief:
             _finish(run)
-        # Also waits for the chief: a cluster may stop all workers when one has ended.
-        distribution.check_equal(_digest_weights(run.model), "weights at the end")
+        distribution.wait()  # a cluster may stop all workers when one has ended
         return run
 
 
@@ -293,7 +293,12 @@ def _finish(run: Run) -> Run:
     return run
 
 
-def _check_batch_size(config: Config, distribution: Distribution) -> None:
+def _check_devices(config: Config, distribution: Distribution) -> None:
+    if config.jit_compile and distribution.num_replicas > 1:
+        raise UserError(
+            "--jit_compile works on one device. Here are "
+            f"{distribution.num_replicas}: leave it out, or add --strategy=none"
+        )
     parts = distribution.num_replicas * config.accumulation_steps
     if config.batch_size % parts:
         raise UserError(

@@ -37,7 +37,8 @@ def add_to_tar(archive, name, data, kind=tarfile.REGTYPE):
 
 
 def write_tar(path, names=NAMES, top="", mode="w"):
-    with tarfile.open(path, mode) as archive:
+    where = {"fileobj": path} if isinstance(path, io.BytesIO) else {"name": path}
+    with tarfile.open(mode=mode, **where) as archive:
         for value, name in enumerate(names):
             add_to_tar(archive, f"{top}{name}", encode(value))
 
@@ -150,3 +151,39 @@ def test_an_archive_without_images_is_refused(tmp_path):
     write_zip(path, ["a.txt"])
     with pytest.raises(UserError, match="There are no images in .*archive.zip"):
         load_data(Config(dataset="folder", data_dir=str(path), image_size=32))
+
+
+def damage(path, where):
+    data = bytearray(path.read_bytes())
+    if where == "header":
+        start = data.rindex(b"d.png")
+        data[start + 3] ^= 1
+    else:
+        del data[data.rindex(b"d.png") :]
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("write", [write_tar, write_tar_of_tars])
+@pytest.mark.parametrize("where", ["header", "end"])
+def test_a_damaged_tar_is_not_taken_for_a_shorter_one(write, where, tmp_path):
+    path = tmp_path / "archive.tar"
+    write(path)
+    damage(path, where)
+    with pytest.raises(UserError, match="archive.tar cannot be read as a zip or"):
+        load_data(Config(dataset="folder", data_dir=str(path), image_size=32))
+
+
+def test_hidden_archives_and_archives_in_them_are_left_out(tmp_path):
+    deep = io.BytesIO()
+    write_tar(deep, ["deep.png"])
+    inner = io.BytesIO()
+    with tarfile.open(fileobj=inner, mode="w") as archive:
+        add_to_tar(archive, "a.png", encode(1))
+        add_to_tar(archive, "deep.tar", deep.getvalue())
+    path = tmp_path / "archive.tar"
+    with tarfile.open(path, "w") as archive:
+        add_to_tar(archive, "._n1.tar", b"not an archive")
+        add_to_tar(archive, "n1.tar", inner.getvalue())
+        add_to_tar(archive, "last.png", encode(2))
+    source = open_source(Config(dataset="folder", data_dir=str(path)))
+    assert source.names == ["last.png", "n1/a.png"]

@@ -387,7 +387,7 @@ def test_a_quota_page_is_recognized(tmp_path, monkeypatch):
     page = b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title>"
 
     def download(self):
-        folder = tmp_path / "downloads" / "celeb_a.tmp.1"
+        folder = tmp_path / "downloads" / "celeb_a" / "uc.tmp.1"
         folder.mkdir(parents=True)
         (folder / "uc").write_bytes(page)
         raise ValueError("wrong checksum")

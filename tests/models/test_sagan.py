@@ -10,7 +10,12 @@ from sagan_tf import (
     SpectralNormalization,
 )
 from sagan_tf.losses import LOSSES, AdversarialLoss
-from sagan_tf.models import ResNetDiscriminator, ResNetGenerator
+from sagan_tf.models import (
+    InfoGANDiscriminator,
+    InfoGANGenerator,
+    ResNetDiscriminator,
+    ResNetGenerator,
+)
 from sagan_tf.sampling import Sampler
 
 POLICIES = ["float32", "mixed_bfloat16", "mixed_float16"]
@@ -739,3 +744,28 @@ def test_two_devices_skip_together(two_devices):
     for variable in model.discriminator.variables:
         first, second = variable.value.values
         np.testing.assert_array_equal(first, second)
+
+
+def test_losses_that_overflow_without_a_skipped_update_are_seen():
+    """Under the hinge loss they have finite gradients."""
+    model = make("mixed_float16")
+    for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
+        optimizer.dynamic_scale.assign(1.0)
+    model.discriminator.to_logit.bias.assign([1e5])
+    train(model, real_images())
+    assert float(model.skipped_steps.result()) == 0
+    assert not np.isfinite(float(model.discriminator_loss.result()))
+
+
+@pytest.mark.parametrize("penalty", ["dragan", "r1"])
+def test_a_lazy_penalty_must_not_need_other_replicas(penalty, two_devices):
+    settings = {"image_size": 8, "width": 4, "attention_resolutions": ()}
+    with two_devices.scope():
+        model = SAGAN(
+            InfoGANGenerator(**settings),
+            InfoGANDiscriminator(**settings, synchronized_batch_norm=True),
+        )
+        sgd = keras.optimizers.SGD
+        arguments = {"gradient_penalty": penalty, "gradient_penalty_interval": 3}
+        with pytest.raises(ValueError, match="gradient_penalty_interval=3"):
+            model.compile(sgd(), sgd(), **arguments)

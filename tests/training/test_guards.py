@@ -49,7 +49,7 @@ def test_steps_that_are_skipped_again_and_again_end_the_run(tmp_path):
         model.skipped_in_a_row.assign(step - 4)
         if step < 7:
             guard.on_train_batch_end(step, LOGS)
-    with pytest.raises(UserError, match="last 3 steps were not finite, and step 7 is"):
+    with pytest.raises(UserError, match="last 3 steps were not finite. Step 7 is"):
         guard.on_train_batch_end(7, LOGS)
     model.skipped_in_a_row.assign(0)
     assert checkpoints.restore() == 7

@@ -65,3 +65,13 @@ def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):
     with pytest.raises(UserError, match="cannot be shared by 2 devices"):
         train(config)
     assert not (tmp_path / "run").exists()
+
+
+def test_xla_is_refused_on_several_devices(tmp_path):
+    config = dataclasses.replace(
+        CONFIG, jit_compile=True, workdir=str(tmp_path / "run")
+    )
+    with pytest.raises(
+        UserError, match="--jit_compile works on one device. Here are 2"
+    ):
+        train(config)

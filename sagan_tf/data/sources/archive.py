@@ -74,7 +74,9 @@ class Archive(Files):
     def _members(self) -> list[tuple[str, _Member]]:
         """The images by name, sorted."""
         try:
-            list_members = _list_zip if zipfile.is_zipfile(self.path) else _list_tar
+            # A tar may end with a zip, and then be taken for one.
+            is_tar = tarfile.is_tarfile(self.path)
+            list_members = _list_tar if is_tar else _list_zip
             members = [m for m in list_members(self.path) if _is_image(m.name)]
         except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
             raise UserError(
@@ -102,9 +104,13 @@ def is_web_page(start: bytes) -> bool:
 
 
 def _is_image(name: str) -> bool:
-    path = PurePosixPath(name)
-    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-    return not hidden and path.suffix.lower() in IMAGE_SUFFIXES
+    suffix = PurePosixPath(name).suffix.lower()
+    return not _is_hidden(name) and suffix in IMAGE_SUFFIXES
+
+
+def _is_hidden(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return any(part.startswith((".", "__MACOSX")) for part in parts)
 
 
 def _list_zip(path: Path) -> Iterator[_Member]:
@@ -112,7 +118,7 @@ def _list_zip(path: Path) -> Iterator[_Member]:
     for info in archive.infolist():
         if not info.is_dir():
             read = functools.partial(archive.read, info)
-            yield _Member(info.filename, info.file_size, read)
+            yield _Member(info.filename.replace("\\", "/"), info.file_size, read)
 
 
 def _list_tar(path: Path) -> Iterator[_Member]:
@@ -125,16 +131,27 @@ def _list_tar(path: Path) -> Iterator[_Member]:
         for member in archive:
             # Else it keeps them all: 1.28 million take gigabytes.
             archive.members = []  # type: ignore[attr-defined]
-            if not member.isfile():
+            if not member.isfile() or member.issparse() or _is_hidden(member.name):
                 continue
             name, offset = f"{folder}{member.name}", start + member.offset_data
-            if name.endswith(".tar"):
+            if name.endswith(".tar") and not folder:
                 inner = archive.extractfile(member)
                 with tarfile.open(fileobj=inner, mode="r:") as opened:
                     yield from walk(opened, f"{name[:-4]}/", offset)
             else:
                 part = functools.partial(read, offset, member.size)
                 yield _Member(name, member.size, part)
+        _check_end(archive)
 
     with tarfile.open(path, "r:") as archive:
         yield from walk(archive, "", 0)
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """Raises `tarfile.ReadError` if members may follow: `tarfile` does not say so."""
+    file = archive.fileobj
+    assert file is not None
+    file.seek(archive.offset)  # type: ignore[attr-defined]
+    block = file.read(tarfile.BLOCKSIZE)
+    if len(block) < tarfile.BLOCKSIZE or block.strip(b"\0"):
+        raise tarfile.ReadError("it is damaged, or not complete")

@@ -155,6 +155,7 @@ class TFDS(Source):
         where = self.data_dir or "~/tensorflow_datasets"
         if not self.download:
             raise UserError(f"{self.name} is not in {where}")
+        begun = time.time()
         try:
             self._connect()
             self._download()
@@ -162,9 +163,9 @@ class TFDS(Source):
         # archive, a full disk), the user needs the one line that follows.
         except Exception as error:
             reason = f"{type(error).__name__}: {first_line(error):.200}"
-            if page := self._find_web_page():
-                reason = (
-                    f"{page} is a web page, not an archive: probably Google Drive's, "
+            if page := self._find_web_page(begun):
+                reason += (
+                    f"; {page} is a web page, not an archive: probably Google Drive's, "
                     "which says that the file was downloaded too often today"
                 )
             raise UserError(
@@ -208,11 +209,11 @@ class TFDS(Source):
                 time.sleep(pause)
         self._builder.download_and_prepare()
 
-    def _find_web_page(self) -> str:
-        """Returns the name of a web page among the downloaded files, or `""`."""
+    def _find_web_page(self, begun: float) -> str:
+        """Returns the path of a web page that was downloaded since then, or `""`."""
         downloads = Path(self._builder.data_dir_root) / "downloads"
-        for path in sorted(downloads.rglob("*")):
-            if path.is_file() and path.suffix not in (".INFO", ".incomplete"):
+        for path in sorted((downloads / self._builder.name).rglob("*")):
+            if path.is_file() and path.stat().st_mtime >= begun - 1:
                 with path.open("rb") as file:
                     if is_web_page(file.read(512)):
                         return str(path)
