@@ -90,14 +90,15 @@ EVERYTHING = {
     "augmentation": ("color", "translation", "cutout"),
     "accumulation_steps": 2,
 }
+EXHAUSTIVE = (pytest.mark.slow, pytest.mark.exhaustive)
 LAZY = {"gradient_penalty": "r1", "gradient_penalty_interval": 3}
 CASES = [
     ("dcgan", EVERYTHING, 10),
     ("resnet", {"discriminator_steps": 2}, 10),
     # Batches of 8 in its dense layers make a rounding error five times larger a step.
     ("infogan", {"loss": "non_saturating"}, 3),
-    pytest.param("dcgan", LAZY, 4, marks=pytest.mark.slow),
-    pytest.param("dcgan", {"gradient_penalty": "dragan"}, 2, marks=pytest.mark.slow),
+    pytest.param("dcgan", LAZY, 4, marks=EXHAUSTIVE),
+    pytest.param("dcgan", {"gradient_penalty": "dragan"}, 2, marks=EXHAUSTIVE),
 ]
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,6 +28,7 @@ FEATURES = (
     "--discriminator_steps=2",
     "--horizontal_flip",
 )
+EXHAUSTIVE = (pytest.mark.slow, pytest.mark.exhaustive)
 WORKER_KILLS = int(os.environ.get("WORKER_KILLS", 1))  # of each of two workers
 LONGEST = 60  # seconds that the others may take to notice a lost worker
 
@@ -88,7 +90,7 @@ def assert_similar_logs(workdir, other):
 
 
 @pytest.mark.parametrize(
-    "number", [2, pytest.param(3, marks=pytest.mark.slow)], ids=lambda n: f"{n}_workers"
+    "number", [2, pytest.param(3, marks=EXHAUSTIVE)], ids=lambda n: f"{n}_workers"
 )
 def test_workers_compute_what_one_process_does(number, alone, tmp_path):
     """That all have equal weights, they check themselves at their end."""
@@ -103,12 +105,21 @@ def test_workers_compute_what_one_process_does(number, alone, tmp_path):
         assert stderr == ""
 
 
-def test_a_run_of_two_workers_resumes_on_one_and_back(alone, tmp_path):
+def test_a_run_of_one_process_resumes_on_two_workers(alone, tmp_path):
+    shutil.copytree(alone, tmp_path, dirs_exist_ok=True)
+    for path in (tmp_path / "checkpoints").glob("step-*"):
+        if not path.name.startswith("step-6."):
+            path.unlink()
+    train_on(2, *FEATURES, "--steps=12", f"--workdir={tmp_path}")
+    assert_similar_logs(tmp_path, alone)
+
+
+@pytest.mark.slow
+def test_a_run_of_two_workers_resumes_on_one(alone, tmp_path):
     workdir = f"--workdir={tmp_path}"
     train_on(2, *FEATURES, "--steps=5", workdir)
-    code, _, stderr = call("train.py", *TINY, *FEATURES, "--steps=8", workdir)
+    code, _, stderr = call("train.py", *TINY, *FEATURES, "--steps=12", workdir)
     assert code == 0, stderr
-    train_on(2, *FEATURES, "--steps=12", workdir)
     assert_similar_logs(tmp_path, alone)
     assert load_run(tmp_path).generate(2).shape == (2, 32, 32, 1)
 

@@ -29,6 +29,7 @@ from tests.comparison import assert_same_checkpoint, last_checkpoint, read_log
 from tests.processes import TINY, pixels, start
 from tests.training.test_lock import HOLD
 
+EXHAUSTIVE = (pytest.mark.slow, pytest.mark.exhaustive)
 CONFIG = Config(
     image_size=32,
     channels=1,
@@ -103,7 +104,7 @@ def assert_nothing_partial(workdir):
 
 
 @pytest.mark.parametrize(
-    "part", [pytest.param("all", marks=pytest.mark.slow), "a checkpoint"]
+    "part", [pytest.param("all", marks=EXHAUSTIVE), "a checkpoint"]
 )
 def test_after_a_failed_write_the_run_resumes(part, tmp_path, counted, monkeypatch):
     undisturbed, writes = counted

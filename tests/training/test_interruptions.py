@@ -32,7 +32,9 @@ def undisturbed(tmp_path_factory, environment):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
+@pytest.mark.parametrize(
+    "name", ["SIGKILL", pytest.param("SIGTERM", marks=pytest.mark.exhaustive)]
+)
 def test_an_interrupted_run_ends_like_an_undisturbed_one(
     name, undisturbed, environment, tmp_path
 ):

@@ -21,6 +21,7 @@ SETTINGS = (
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_memory_does_not_grow_with_the_steps(tmp_path):
     if not Path("/proc/self/status").exists():
         pytest.skip("memory is read from /proc")
