@@ -165,16 +165,20 @@ def pictures(tmp_path_factory):
     return folder
 
 
-# test_train and test_commands run digits and mnist_conditional. The rest is slow.
+# test_train and test_commands run digits and mnist_conditional. The rest is slow. Those
+# of which another preset has similar networks need not be run each time.
 FAST = ("mnist_infogan",)
+EXHAUSTIVE = ("cifar10", "imagenet128_official", "imagenet128_paper", "lsun_church")
+
+
+def marks_of(name):
+    slow = [] if name in FAST else [pytest.mark.slow]
+    return slow + [pytest.mark.exhaustive] * (name in EXHAUSTIVE)
 
 
 @pytest.mark.parametrize(
     "name",
-    [
-        name if name in FAST else pytest.param(name, marks=pytest.mark.slow)
-        for name in preset_names()
-    ],
+    [pytest.param(name, marks=marks_of(name)) for name in preset_names()],
 )
 def test_every_preset_trains_resumes_samples_and_exports(
     name, pictures, tmp_path, monkeypatch

@@ -48,6 +48,7 @@ def test_a_run_on_several_devices_resumes_and_is_sampled_on_one(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_conditional_run_on_several_devices(tmp_path):
     config = dataclasses.replace(
         CONFIG,
