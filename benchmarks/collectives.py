@@ -38,22 +38,28 @@ def main():
         start_workers(arguments.workers)
 
 
-def start_workers(number):
+def describe_cluster(number):
+    """Returns the environment of each worker of a cluster on free ports."""
     sockets = [socket.create_server(("localhost", 0)) for _ in range(number)]
     addresses = [f"localhost:{each.getsockname()[1]}" for each in sockets]
     for each in sockets:
         each.close()
-    workers = []
-    for index in range(number):
-        task = {"type": "worker", "index": index}
-        description = {"cluster": {"worker": addresses}, "task": task}
-        workers.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.collectives", *sys.argv[1:]],
-                env={**os.environ, "TF_CONFIG": json.dumps(description)},
-                stdout=None if index == 0 else subprocess.DEVNULL,
-            )
+    cluster = {"worker": addresses}
+    tasks = [{"type": "worker", "index": index} for index in range(number)]
+    return [
+        {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks
+    ]
+
+
+def start_workers(number):
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.collectives", *sys.argv[1:]],
+            env={**os.environ, **environment},
+            stdout=None if index == 0 else subprocess.DEVNULL,
         )
+        for index, environment in enumerate(describe_cluster(number))
+    ]
     sys.exit(max(worker.wait() for worker in workers))
 
 

@@ -102,25 +102,11 @@ class SAGAN(keras.Model):
             )
         self.seed = seed
         self.latent_distribution = latent_distribution
-        self.step = self.add_weight(
-            name="step",
-            shape=(),
-            dtype="int64",
-            initializer="zeros",
-            trainable=False,
-            aggregation="only_first_replica",
-        )
+        self.step = self._add_counter("step")
         self.scales_loss = generator.compute_dtype == "float16"
         if self.scales_loss:
             self.skipped_steps = _Sum(name="skipped_steps")
-            self.skipped_in_a_row = self.add_weight(
-                name="skipped_in_a_row",
-                shape=(),
-                dtype="int64",
-                initializer="zeros",
-                trainable=False,
-                aggregation="only_first_replica",
-            )
+            self.skipped_in_a_row = self._add_counter("skipped_in_a_row")
         self.generator_loss = _Mean(name="generator_loss")
         self.discriminator_loss = _Mean(name="discriminator_loss")
         self.real_logits = _Mean(name="real_logits")
@@ -307,6 +293,16 @@ class SAGAN(keras.Model):
         for name in ("generator", "discriminator"):
             config[name] = deserialize(config[name])
         return cls(**config)
+
+    def _add_counter(self, name: str) -> Any:
+        return self.add_weight(
+            name=name,
+            shape=(),
+            dtype="int64",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
 
     def _check_lazy_penalty(self, gradient_penalty: str | None, interval: int) -> None:
         """Refuses exchanges between replicas in steps that only some penalties need."""
@@ -562,13 +558,12 @@ class SAGAN(keras.Model):
                 for variable in network.non_trainable_variables
                 if variable.aggregation == "none"  # not u, which is equal everywhere
             ]
-        # All in one reduction.
         means = [
             (name, value, is_finite)
             for values, is_finite in updates
             for name, value in values.items()
         ]
-        scalars, *averages = replicas.mean(
+        scalars, *averages = replicas.mean(  # all in one reduction
             [
                 tf.stack([value for _, value, _ in means]),
                 *(variable.value for variable in statistics),

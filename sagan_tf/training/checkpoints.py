@@ -32,6 +32,9 @@ class Checkpoints:
         keep: Positive integer. Of the last checkpoints so many are kept.
         keep_every: Positive integer or None. Checkpoints of its multiples are kept for
             good.
+
+    Attributes:
+        variables: List of `tf.Variable`s, all that a checkpoint holds.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Checkpoints:
         if model.scales_loss:
             variables["skipped_in_a_row"] = [model.skipped_in_a_row.value]
         step = model.step.value
+        self.variables = [step, *metrics, *tf.nest.flatten(variables)]
         self._checkpoint = tf.train.Checkpoint(step=step, metrics=metrics, **variables)
         # Checkpoints of version 0.1 have no metrics.
         self._without_metrics = tf.train.Checkpoint(step=step, **variables)

@@ -24,10 +24,11 @@ class Distribution:
 
     Args:
         strategy: `tf.distribute` strategy.
+        name: `"none"`, `"mirrored"`, `"multi_worker"` or `"tpu"`.
 
     Attributes:
-        strategy: The strategy.
-        name: `"none"`, `"mirrored"`, `"multi_worker"` or `"tpu"`.
+        strategy: As given.
+        name: As given.
         num_replicas: Integer, the number of devices that share each batch.
         num_workers: Integer.
         worker: Integer, which of the workers this process is. 0 is the chief.

@@ -101,7 +101,7 @@ def train(
             step = _restore(run, checkpoints)
             if step is None and init_from:
                 initialize(run.model, init_from, init_partially)
-        distribution.copy_from_chief(_state(run.model))
+        distribution.copy_from_chief(checkpoints.variables)
         if run.step >= config.steps:
             if distribution.is_chief:
                 _say_complete(config, run.step)
@@ -156,12 +156,6 @@ def _restore(run: Run, checkpoints: Checkpoints) -> int | None:
     for folder in ("", "samples", "logs", "evaluation", "attention", "export"):
         delete_partial(run.config.run_dir / folder)
     return step
-
-
-def _state(model: Any) -> list[Any]:
-    """Returns all variables that a checkpoint holds."""
-    owners = (model, model.generator_optimizer, model.discriminator_optimizer)
-    return [variable.value for owner in owners for variable in owner.variables]
 
 
 def _say_start(config: Config, step: int | None, init_from: str | None) -> None:
@@ -281,7 +275,7 @@ def _fit(
             raise
 
 
-def _finish(run: Run) -> Run:
+def _finish(run: Run) -> None:
     """Writes the last grid and the SavedModel, and says where everything is."""
     grid = callbacks.write_sample_grid(run.config, run.sampler, run.step)
     path = run.config.run_dir / "export" / "saved_model"
@@ -290,7 +284,6 @@ def _finish(run: Run) -> Run:
     print(f"Metrics:    {run.config.run_dir / 'logs' / 'metrics.csv'}")
     flag = shlex.quote(f"--workdir={run.config.workdir}")
     print(f"Sample it:  python -m sagan_tf sample {flag}")
-    return run
 
 
 def _check_devices(config: Config, distribution: Distribution) -> None:

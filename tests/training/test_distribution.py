@@ -5,12 +5,12 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import time
 
 import pytest
 
+from benchmarks.collectives import describe_cluster
 from sagan_tf import load_run
 from sagan_tf.cluster import has_cluster
 from sagan_tf.errors import UserError
@@ -31,19 +31,6 @@ FEATURES = (
 EXHAUSTIVE = (pytest.mark.slow, pytest.mark.exhaustive)
 WORKER_KILLS = int(os.environ.get("WORKER_KILLS", 1))  # of each of two workers
 LONGEST = 60  # seconds that the others may take to notice a lost worker
-
-
-def describe_cluster(number):
-    """Returns the environment of each worker of a cluster on free ports."""
-    sockets = [socket.create_server(("localhost", 0)) for _ in range(number)]
-    addresses = [f"localhost:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
-    cluster = {"worker": addresses}
-    tasks = [{"type": "worker", "index": index} for index in range(number)]
-    return [
-        {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks
-    ]
 
 
 def start_workers(number, *arguments):

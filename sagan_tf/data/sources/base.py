@@ -132,10 +132,15 @@ def open_encoded(encoded: bytes) -> Image.Image:
     return Image.open(io.BytesIO(encoded), formats=FORMATS)
 
 
+def mode_problem(mode: int) -> str:
+    """Returns why something of this mode cannot be read as a file, or `""`."""
+    # Opening a pipe would wait for ever.
+    return "" if stat.S_ISREG(mode) else "not a regular file"
+
+
 def file_problem(path: Path) -> str:
     """Returns why a path cannot be read as a file, or `""`."""
     try:
-        # Opening a pipe would wait for ever.
-        return "" if stat.S_ISREG(path.stat().st_mode) else "not a regular file"
+        return mode_problem(path.stat().st_mode)
     except OSError as error:  # such as a broken link
         return error.strerror or str(error)

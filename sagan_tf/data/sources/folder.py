@@ -1,13 +1,12 @@
 import functools
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from PIL import Image
 
-from sagan_tf.data.sources.base import FORMATS, IMAGE_SUFFIXES, Files
+from sagan_tf.data.sources.base import FORMATS, IMAGE_SUFFIXES, Files, mode_problem
 from sagan_tf.errors import UserError
 from sagan_tf.text import printable
 
@@ -112,6 +111,5 @@ def _look_at(entry: os.DirEntry, name: str) -> _File:
         found = entry.stat()
     except OSError as error:  # such as a broken link
         return _File(name, problem=error.strerror or str(error))
-    # Opening a pipe would wait for ever.
-    problem = "" if stat.S_ISREG(found.st_mode) else "not a regular file"
+    problem = mode_problem(found.st_mode)
     return _File(name, found.st_size, found.st_mtime_ns, problem)
