@@ -1,5 +1,6 @@
 import dataclasses
 import io
+import json
 import os
 import tarfile
 import zipfile
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sagan_tf.cache import cache_dir
 from sagan_tf.config import Config
 from sagan_tf.data import load_data, open_source, with_classes
 from sagan_tf.errors import UserError
@@ -85,11 +87,32 @@ def test_an_archive_has_the_images_and_classes_of_the_folder(write, folder, tmp_
     np.testing.assert_array_equal(data.images, folder.images)
     np.testing.assert_array_equal(data.labels, folder.labels)
     assert data.names == folder.names == list(NAMES)
-    # Prepared data need the archive's size and date alone.
+    # The classes and prepared data need the archive's size and date alone, and are the
+    # same without classes.
     stat = path.stat()
     path.write_bytes(b"x" * stat.st_size)
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    np.testing.assert_array_equal(load_data(config).images, folder.images)
+    for conditional in (True, False):
+        again = dataclasses.replace(
+            CONDITIONAL, data_dir=str(path), conditional=conditional
+        )
+        again = load_data(with_classes(again))
+        np.testing.assert_array_equal(again.images, folder.images)
+        np.testing.assert_array_equal(again.labels, folder.labels)
+
+
+def test_a_damaged_list_of_classes_is_written_anew(tmp_path, caplog):
+    path = tmp_path / "archive"
+    write_zip(path)
+    source = open_source(dataclasses.replace(CONDITIONAL, data_dir=str(path)))
+    source.class_names()
+    cached = max((cache_dir() / "archives").iterdir(), key=os.path.getmtime)
+    for damage in ("", "{", "[1]", '{"a": 1}'):
+        cached.write_text(damage)
+        assert source.class_names() == ("cat", "dog")
+        assert "damaged" in caplog.text
+        assert json.loads(cached.read_text()) == ["cat", "dog"]
+        caplog.clear()
 
 
 def test_celeb_a_can_be_its_zip(tmp_path):

@@ -1,4 +1,5 @@
 import functools
+import json
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -7,6 +8,8 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from sagan_tf import files
+from sagan_tf.cache import cache_dir, digest, warn_damaged
 from sagan_tf.data.sources.base import (
     IMAGE_SUFFIXES,
     Files,
@@ -66,9 +69,24 @@ class Archive(Files):
             raise ValueError(f"larger than {_LARGEST // 2**20} MiB")
         return open_encoded(member.read())
 
+    def class_names(self) -> tuple[str, ...]:
+        # All headers are read for them, a million in ImageNet's: once.
+        path = cache_dir() / "archives" / f"{digest(self._stat())}.json"
+        if path.exists():
+            try:
+                return _check_names(files.read_json(path))
+            except (UserError, ValueError) as error:
+                warn_damaged(path, error)
+        names = super().class_names()
+        files.write_text(path, json.dumps(names))
+        return names
+
     def fingerprint(self) -> Any:
+        return [self.classes or self.class_names(), *self._stat()]
+
+    def _stat(self) -> list[Any]:
         stat = self.path.stat()
-        return [self.classes, self.path.name, stat.st_size, stat.st_mtime_ns]
+        return [self.path.name, stat.st_size, stat.st_mtime_ns]
 
     @functools.cached_property
     def _members(self) -> list[tuple[str, _Member]]:
@@ -96,6 +114,12 @@ class Archive(Files):
         # As a folder's: by directory, not by the text of the path.
         pairs = zip(names, members, strict=True)
         return sorted(pairs, key=lambda pair: pair[0].split("/"))
+
+
+def _check_names(names: Any) -> tuple[str, ...]:
+    if not isinstance(names, list) or not all(type(name) is str for name in names):
+        raise ValueError(f"it holds {names}")
+    return tuple(names)
 
 
 def is_web_page(start: bytes) -> bool:
