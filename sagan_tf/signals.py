@@ -92,6 +92,19 @@ class Signals:
         if self._received is not None:
             raise Interrupted(self._received)
 
+    @staticmethod
+    @contextlib.contextmanager
+    def left_to_system() -> Iterator[None]:
+        """Within it a signal ends the process at once, even while C++ code waits."""
+        former = {}
+        if threading.current_thread() is threading.main_thread():
+            former = {n: signal.signal(n, signal.SIG_DFL) for n in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
         Signals._received = number
         for each in _SIGNALS:

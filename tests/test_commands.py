@@ -135,7 +135,7 @@ def test_a_moved_folder_of_images_can_be_named(tmp_path, call, fails):
     data = f"--data_dir={tmp_path / 'data'}"
     call("train", run, "--dataset=folder", data, *settings, "--steps=1")
     (tmp_path / "data").rename(tmp_path / "moved")
-    assert "is neither a folder" in fails("neighbors", run, output)
+    assert "does not exist" in fails("neighbors", run, output)
     call("neighbors", run, output, f"--data_dir={tmp_path / 'moved'}")
 
 
@@ -407,7 +407,7 @@ def test_mistakes_are_one_clear_line(workdir, conditional, tmp_path, fails):
     ("arguments", "message"),
     [
         (["--dataset=folder"], "--data_dir=DIR"),
-        (["--dataset=folder", "--data_dir=nowhere"], "neither a folder"),
+        (["--dataset=folder", "--data_dir=nowhere"], "does not exist"),
         (
             ["--dataset=mnist", "--data_dir=/nowhere"],
             "/nowhere is neither a folder nor",

@@ -203,7 +203,7 @@ def test_a_run_without_its_data_is_no_failure(report, run, photos, untrained):
     save_config(Config(**SMALL, dataset="folder", data_dir=missing, workdir=str(run)))
     code, lines, _ = report(f"--workdir={run}")
     assert code == 0
-    assert lines["data"][0].startswith(f"skipped --data_dir={missing} is neither")
+    assert lines["data"][0].startswith(f"skipped --data_dir={missing} does not exist")
 
 
 def test_a_lock_that_cannot_be_read_warns(report, run, monkeypatch, untrained):
@@ -283,7 +283,7 @@ def test_a_missing_run_fails(report, tmp_path, untrained):
     [
         (
             ["--data_dir={missing}"],
-            "{missing} is neither a folder",
+            "{missing} does not exist",
             "python -m sagan_tf doctor --dataset=folder --data_dir=DIR",
         ),
         (

@@ -85,7 +85,7 @@ def _load_part(config: Config, source: Source, num_images: int) -> LoadedData:
         names.append(picture.name)
     if not images:
         raise UserError(
-            f"None of the {num_images} images of {source.description} can be read"
+            f"No image of {source.description} can be read: {'; '.join(skipped[:3])}"
         )
     return LoadedData(
         np.stack(images),

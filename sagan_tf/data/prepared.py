@@ -283,7 +283,8 @@ def _write(config: Config, source: Source, path: Path) -> None:
         if not progress.labels:
             files.delete(partial)
             raise UserError(
-                f"None of the {total} images of {source.description} can be read"
+                f"No image of {source.description} can be read: "
+                f"{'; '.join(progress.skipped[:3])}"
             )
         files.sync(partial / "images.bin")
         _complete(config, source, partial, progress)

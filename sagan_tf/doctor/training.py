@@ -39,6 +39,7 @@ def check_training() -> Iterator[Finding]:
             sample_interval=3,
             checkpoint_interval=3,
             num_samples=4,
+            strategy="mirrored" if devices > 1 else "none",
             workdir=folder,
         )
         train(config)

@@ -9,10 +9,17 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from sagan_tf import replicas
-from sagan_tf.cluster import has_cluster, has_slurm
+from sagan_tf.cluster import (
+    has_cluster,
+    has_slurm,
+    read_tf_config,
+    wait_for_workers,
+)
 from sagan_tf.errors import UserError
+from sagan_tf.signals import Signals
 from sagan_tf.text import first_line
 from sagan_tf.types import Tensor
 
@@ -39,12 +46,8 @@ class Distribution:
         self.num_replicas: int = strategy.num_replicas_in_sync
         self.num_workers, self.worker = 1, 0
         if name == "multi_worker":
-            resolver = strategy.cluster_resolver
-            cluster = resolver.cluster_spec()
-            jobs = [job for job in ("chief", "worker") if job in cluster.jobs]
-            tasks = [(job, task) for job in jobs for task in cluster.task_indices(job)]
-            self.num_workers = len(tasks)
-            self.worker = tasks.index((resolver.task_type, resolver.task_id))
+            addresses, self.worker = read_tf_config()
+            self.num_workers = len(addresses)
 
     @property
     def is_chief(self) -> bool:
@@ -82,24 +85,52 @@ class Distribution:
         """Waits for all workers."""
         self.any(False)
 
-    def check_equal(self, digest: bytes, what: str) -> None:
+    def gather(self, text: str) -> list[str]:
+        """Returns the texts of all workers in their order. Waits for all workers."""
+        if self.num_workers == 1:
+            return [text]
+        own = np.frombuffer(text.encode(), np.uint8)
+        lengths = np.zeros(self.num_workers, np.float32)
+        lengths[self.worker] = len(own)
+        lengths = self._sum(tf.constant(lengths)).numpy().astype(int)
+        texts = np.zeros((self.num_workers, max(lengths)), np.float32)
+        texts[self.worker, : len(own)] = own
+        texts = self._sum(tf.constant(texts)).numpy().astype(np.uint8)
+        return [
+            row[:length].tobytes().decode()
+            for row, length in zip(texts, lengths, strict=True)
+        ]
+
+    def check_equal(self, text: str, what: str) -> None:
         """Checks that something is equal on all workers.
 
         Args:
-            digest: Its digest on this worker.
+            text: It, or a description of it, on this worker.
             what: What it is, for the message.
 
         Raises:
             UserError: on all workers, if it differs from the chief's on one of them.
         """
-        if self.num_workers == 1:
-            return
-        own = np.frombuffer(digest, np.uint8).astype(np.float32)
-        chief = self._sum(tf.constant(own * self.is_chief)).numpy()
-        differs = not np.array_equal(own, chief)
-        if self.any(differs):
-            where = f": those of worker {self.worker} are not those of worker 0"
-            raise UserError(f"The workers have different {what}{where * differs}")
+        chief, *others = self.gather(text)
+        for worker, other in enumerate(others, start=1):
+            if other != chief:
+                raise UserError(
+                    f"The workers have different {what}: {chief} on worker 0, "
+                    f"{other} on worker {worker}"
+                )
+
+    @contextlib.contextmanager
+    def shared_errors(self) -> Iterator[None]:
+        """Raises a `UserError` of one worker on all. At its end it waits for all."""
+        try:
+            yield
+        except UserError as error:
+            with contextlib.suppress(tf.errors.OpError):  # another one has ended, too
+                self.gather(str(error))
+            raise
+        for worker, message in enumerate(self.gather("")):
+            if message:
+                raise UserError(f"Worker {worker} has ended: {message}")
 
     def copy_from_chief(self, variables: Iterable[Any]) -> None:
         """Gives variables the chief's values on all workers."""
@@ -142,11 +173,11 @@ class Distribution:
             is_lost = isinstance(error, _LOST) and of_cluster
             if self.num_workers == 1 or not is_lost:
                 raise
-            reason = str(error).split("aborted by: ")[-1].splitlines()[0]
+            reason = str(error).split("aborted by: ")[-1].splitlines()[0].rstrip(":")
             raise UserError(
-                f"Worker {self.worker} has lost another worker ({reason}). See its own "
-                "message. Start all workers again with the same command: training "
-                "resumes from the last checkpoint"
+                f"Worker {self.worker} has lost another worker ({reason}). If it has "
+                "ended by an error, see its own message. Else start all workers again "
+                "with the same command: training resumes from the last checkpoint"
             ) from error
 
 
@@ -174,6 +205,10 @@ def make_distribution(name: str = "auto") -> Distribution:
         UserError: if there are no such devices, or TensorFlow has been used already
             when it is to join a cluster.
     """
+    if name in ("none", "mirrored") and has_cluster():
+        logging.warning(
+            "This process is one of a cluster, but trains alone: --strategy=%s", name
+        )
     if name == "auto":
         if has_cluster():
             name = "multi_worker"
@@ -204,9 +239,12 @@ def _make_multi_worker() -> Any:
         )
     if "TF_CONFIG" not in os.environ and has_slurm():
         os.environ["TF_CONFIG"] = read_slurm()
-    print("Waiting for all workers of the cluster", flush=True)
+    addresses, worker = read_tf_config()
+    wait_for_workers(addresses, worker)
+    print(f"Worker {worker} of {len(addresses)} joins the others", flush=True)
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        with Signals.left_to_system():
+            return tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:
         raise UserError(
             f"TensorFlow cannot join the cluster: {first_line(error)}. Start `train` "
@@ -214,8 +252,8 @@ def _make_multi_worker() -> Any:
         ) from error
     except tf.errors.OpError as error:
         raise UserError(
-            f"TensorFlow cannot join the cluster: {first_line(error)}. Is every "
-            "address of TF_CONFIG free and reachable?"
+            f"TensorFlow cannot join the cluster as {addresses[worker]}: "
+            f"{first_line(error)}"
         ) from error
 
 
@@ -248,7 +286,8 @@ def _make_tpu() -> Any:
         return tf.distribute.TPUStrategy(resolver)
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         raise UserError(
-            f"--strategy=tpu needs a TPU machine: {first_line(error)}"
+            "--strategy=tpu needs a TPU machine. Without one leave it out "
+            f"({first_line(error):.100})"
         ) from error
 
 

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import json
 import shlex
 from typing import Any
 
@@ -80,13 +81,14 @@ def train(
         check_trusted(config.evaluation_extractor)
     # First of all: a worker can only join its cluster before it computes anything.
     distribution = make_distribution(config.strategy)
-    config = with_classes(config)
     _check_devices(config, distribution)
     with distribution.lost_worker_errors(), contextlib.ExitStack() as stack:
-        if distribution.is_chief:
-            stack.enter_context(lock_run(config.run_dir))
-            _check_same_settings(config, init_from)
-        distribution.check_equal(_digest(config), "settings")
+        with distribution.shared_errors():
+            config = with_classes(config)
+            if distribution.is_chief:
+                stack.enter_context(lock_run(config.run_dir))
+                _check_same_settings(config, init_from)
+        _check_same_flags(config, distribution)
         keras.utils.set_random_seed(config.seed)
         with distribution.strategy.scope():
             run = Run(config, build_sagan(config))
@@ -97,54 +99,80 @@ def train(
             config.keep_checkpoints_every,
         )
         step = None
-        if distribution.is_chief:
-            step = _restore(run, checkpoints)
-            if step is None and init_from:
-                initialize(run.model, init_from, init_partially)
+        with distribution.shared_errors():
+            if distribution.is_chief:
+                step = _restore(run, checkpoints)
+                if step is None and init_from:
+                    initialize(run.model, init_from, init_partially)
         distribution.copy_from_chief(checkpoints.variables)
         if run.step >= config.steps:
             if distribution.is_chief:
                 _say_complete(config, run.step)
                 _evaluate_last(run, checkpoints)
         else:
-            data = load_data(config)
-            record = make_record(data)
-            distribution.check_equal(bytes.fromhex(record["sha256"]), "data")
+            with distribution.shared_errors():
+                data = load_data(config)
+                record = make_record(data)
+            distribution.check_equal(
+                f"{data.summary()} (SHA-256 {record['sha256'][:16]})", "data"
+            )
             dataset = distribution.distribute(
                 functools.partial(make_dataset, config, run.step, data)
             )
-            if distribution.is_chief:
-                # Before its first step a run was trained on no data.
-                accept = accept_changed_data or not step
-                check_record(config.run_dir, record, accept)
-                if step is None and init_from:
-                    # Before the settings: a run that is resumed needs this checkpoint.
-                    checkpoints.save()
-                save_config(config)
-                _report_data(config, data)
-                print_start(run.model, config, distribution, data)
-                _say_start(config, step, init_from)
+            with distribution.shared_errors():
+                if distribution.is_chief:
+                    # Before its first step a run was trained on no data.
+                    accept = accept_changed_data or not step
+                    check_record(config.run_dir, record, accept)
+                    if step is None and init_from:
+                        # Before the settings: a run that is resumed needs this
+                        # checkpoint.
+                        checkpoints.save()
+                    save_config(config)
+                    _report_data(config, data)
+                    print_start(run.model, config, distribution, data)
+                    _say_start(config, step, init_from)
+                else:
+                    print(
+                        f"Training to step {config.steps:,}. Worker 0 prints the "
+                        "progress"
+                    )
             with data_errors():
                 _fit(run, distribution, dataset, data, checkpoints)
         distribution.check_equal(_digest_weights(run.model), "weights after training")
         if distribution.is_chief:
             _finish(run)
+        elif run.step >= config.steps:
+            print(f"Step {run.step:,} is reached")
         distribution.wait()  # a cluster may stop all workers when one has ended
         return run
 
 
-def _digest(config: Config) -> bytes:
-    """Returns a digest of the settings, but for paths, which a machine may have."""
-    same = dataclasses.replace(config, workdir="", data_dir=None)
-    return hashlib.sha256(same.to_json().encode()).digest()
+def _check_same_flags(config: Config, distribution: Distribution) -> None:
+    """Checks that all workers have the same settings, but for paths."""
+    own = dataclasses.replace(config, workdir="", data_dir=None)
+    chief, *others = map(json.loads, distribution.gather(own.to_json()))
+    for worker, other in enumerate(others, start=1):
+        different = [
+            f"{name} is {chief[name]!r} on worker 0 and {other[name]!r} on worker "
+            f"{worker}"
+            for name in chief
+            if chief[name] != other[name]
+        ]
+        if different:
+            raise UserError(
+                f"The workers have different settings: {'; '.join(different)}. Give "
+                "all of them the same flags. One that does not see the run directory "
+                "needs all flags of the run"
+            )
 
 
-def _digest_weights(model: Any) -> bytes:
+def _digest_weights(model: Any) -> str:
     hashed = hashlib.sha256()
     for network in (model.generator, model.discriminator, model.ema_generator):
         for variable in network.variables:
             hashed.update(np.ascontiguousarray(variable.numpy()).data)
-    return hashed.digest()
+    return f"SHA-256 {hashed.hexdigest()[:16]}"
 
 
 def _restore(run: Run, checkpoints: Checkpoints) -> int | None:
@@ -290,15 +318,17 @@ def _check_devices(config: Config, distribution: Distribution) -> None:
     if config.jit_compile and distribution.num_replicas > 1:
         raise UserError(
             "--jit_compile works on one device. Here are "
-            f"{distribution.num_replicas}: leave it out, or add --strategy=none"
+            f"{distribution.num_replicas}: leave it out, or train on one"
         )
     parts = distribution.num_replicas * config.accumulation_steps
     if config.batch_size % parts:
+        micro_batches = f", each in {config.accumulation_steps} micro-batches"
+        nearest = max(parts, config.batch_size // parts * parts)
         raise UserError(
             f"--batch_size={config.batch_size} cannot be shared by "
-            f"{distribution.num_replicas} devices in {config.accumulation_steps} "
-            f"micro-batches: give a multiple of {parts}, or choose GPUs with "
-            "CUDA_VISIBLE_DEVICES"
+            f"{distribution.num_replicas} devices"
+            f"{micro_batches * (config.accumulation_steps > 1)}: give a multiple of "
+            f"{parts}, such as --batch_size={nearest}"
         )
 
 

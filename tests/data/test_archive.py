@@ -140,9 +140,9 @@ def test_other_members_are_left_out(tmp_path):
 @pytest.mark.parametrize(
     "data, message",
     [
-        (b"not an archive", "cannot be read as a zip or uncompressed tar"),
-        (b"", "cannot be read as a zip or uncompressed tar"),
-        (b"PK\3\4 cut off", "cannot be read as a zip or uncompressed tar"),
+        (b"not an archive", "cannot be read as .* download it again"),
+        (b"", "cannot be read as .* download it again"),
+        (b"PK\3\4 cut off", "cannot be read as .* download it again"),
     ],
 )
 def test_what_is_no_archive_is_refused(data, message, tmp_path):
@@ -155,7 +155,7 @@ def test_what_is_no_archive_is_refused(data, message, tmp_path):
 def test_a_compressed_tar_must_be_unpacked(tmp_path):
     path = tmp_path / "archive.tar.gz"
     write_tar(path, mode="w:gz")
-    with pytest.raises(UserError, match="Unpack it, and give the folder"):
+    with pytest.raises(UserError, match="compressed as a whole: unpack it"):
         load_data(Config(dataset="folder", data_dir=str(path), image_size=32))
 
 
@@ -165,7 +165,7 @@ def test_a_member_that_announces_too_much_is_skipped(tmp_path, monkeypatch):
     size = len(encode(1))
     monkeypatch.setattr("sagan_tf.data.sources.archive._LARGEST", size - 1)
     config = Config(dataset="folder", data_dir=str(path), image_size=32)
-    with pytest.raises(UserError, match="None of the 2 images"):
+    with pytest.raises(UserError, match="No image of .* can be read: "):
         load_data(config)
 
 

@@ -170,7 +170,7 @@ def test_a_folder_needs_images(files, tmp_path):
 
 
 def test_a_missing_folder_is_an_error(tmp_path):
-    with pytest.raises(UserError, match="neither a folder"):
+    with pytest.raises(UserError, match="does not exist"):
         load_images(folder_config(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="needs --data_dir=DIR"):
         load_images(Config(dataset="folder"))
@@ -567,5 +567,5 @@ def test_a_conditional_run_needs_two_classes(names, message, tmp_path):
 
 def test_a_set_without_labels_has_no_classes():
     config = dataclasses.replace(CONDITIONAL, dataset="celeb_a")
-    with pytest.raises(UserError, match="celeb_a has no classes"):
+    with pytest.raises(UserError, match="celeb_a train has no classes"):
         with_classes(config)

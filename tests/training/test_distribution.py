@@ -5,14 +5,16 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
+import threading
 import time
 
 import pytest
 
 from benchmarks.collectives import describe_cluster
 from sagan_tf import load_run
-from sagan_tf.cluster import has_cluster
+from sagan_tf.cluster import has_cluster, read_tf_config, wait_for_workers
 from sagan_tf.errors import UserError
 from sagan_tf.training.checkpoints import find_checkpoints
 from sagan_tf.training.distribution import make_distribution, read_slurm
@@ -88,7 +90,10 @@ def test_workers_compute_what_one_process_does(number, alone, tmp_path):
     assert f"{number} replicas (multi_worker)" in chief_says
     assert "SavedModel:" in chief_says
     for _, stdout, stderr in results[1:]:  # only the chief reports and writes
-        assert stdout.splitlines() == ["Waiting for all workers of the cluster"]
+        *_, joins, starts, ends = stdout.splitlines()
+        assert joins.endswith(f"of {number} joins the others")
+        assert starts == "Training to step 12. Worker 0 prints the progress"
+        assert ends == "Step 12 is reached"
         assert stderr == ""
 
 
@@ -177,11 +182,16 @@ for variable in variables:
 distribution.copy_from_chief(variables)
 print([variable.numpy().tolist() for variable in variables])
 print(distribution.any(distribution.worker == 1), distribution.any(False))
-distribution.check_equal(b"same", "settings")
-try:
-    distribution.check_equal(bytes([distribution.worker, 5]), "data")
-except UserError as error:
-    print(error)
+distribution.check_equal("same", "data")
+print(distribution.gather("\u00e4" * distribution.worker))
+for what in ("data", "error"):
+    try:
+        with distribution.shared_errors():
+            if what == "error" and distribution.worker == 1:
+                raise UserError("no such file")
+        distribution.check_equal(f"{distribution.worker} images", what)
+    except UserError as error:
+        print(error)
 """
 
 
@@ -191,11 +201,55 @@ def test_workers_agree(tmp_path):
     results = finish([start(str(script), env=e) for e in describe_cluster(2)])
     for worker, (code, stdout, stderr) in enumerate(results):
         assert code == 0, stderr
-        _, copies, agreed, differ = stdout.splitlines()
+        *_, joins, copies, agreed, gathered, differ, shared = stdout.splitlines()
+        assert joins == f"Worker {worker} of 2 joins the others"
         assert copies == "[[7.0, 7.0, 7.0], 7]"
         assert agreed == "True False"
-        assert differ.startswith("The workers have different data")
-        assert ("worker 1 are not those of worker 0" in differ) == (worker == 1)
+        assert gathered == "['', '\u00e4']"
+        counts = "0 images on worker 0, 1 images on worker 1"
+        assert differ == f"The workers have different data: {counts}"
+        ended = "Worker 1 has ended: " * (worker == 0)
+        assert shared == f"{ended}no such file"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_waits_for_the_others_can_be_stopped(number, tmp_path):
+    worker = start("train.py", *TINY, "--workdir=run", env=describe_cluster(2)[0])
+    assert "waits for localhost:" in worker.stdout.readline()
+    worker.send_signal(number)
+    _, stderr = worker.communicate(timeout=10)
+    assert stderr == "Stopped\n"
+    assert worker.returncode == 128 + number
+
+
+def test_a_worker_says_whom_it_waits_for(monkeypatch, capsys):
+    monkeypatch.setattr("sagan_tf.cluster._REPORT_SECONDS", 0.0)
+    cluster = json.loads(describe_cluster(2)[0]["TF_CONFIG"])["cluster"]
+    addresses = cluster["worker"]
+    here = threading.Thread(target=wait_for_workers, args=(addresses, 0))
+    here.start()
+    time.sleep(1)
+    wait_for_workers(addresses, 1)
+    port = int(addresses[1].rpartition(":")[2])
+    with socket.create_server(("", port)):  # TensorFlow's
+        here.join(timeout=10)
+    assert not here.is_alive()
+    waits = f"Worker 0 of 2, at {addresses[0]}, waits for {addresses[1]} (Connection"
+    assert waits in capsys.readouterr().out
+
+
+def test_a_port_in_use_is_an_error():
+    with socket.create_server(("", 0)) as used:
+        address = f"localhost:{used.getsockname()[1]}"
+        with pytest.raises(UserError, match=f"cannot use its port, {address}"):
+            wait_for_workers(["localhost:1", address], 1)
+
+
+def test_a_worker_that_trains_alone_says_so(monkeypatch, caplog):
+    for name, value in describe_cluster(2)[0].items():
+        monkeypatch.setenv(name, value)
+    assert make_distribution.__wrapped__("none").num_workers == 1
+    assert "one of a cluster, but trains alone: --strategy=none" in caplog.text
 
 
 def test_a_cluster_is_needed_for_several_workers(monkeypatch):
@@ -229,21 +283,49 @@ def test_a_machine_without_a_tpu_says_so():
         make_distribution("tpu")
 
 
+def tf_config(worker=("a:1", "b:1"), type="worker", index=0, **jobs):
+    task = {"type": type, "index": index}
+    return json.dumps({"cluster": {"worker": worker, **jobs}, "task": task})
+
+
 @pytest.mark.parametrize(
-    "text",
+    "text, reason",
     [
-        "{",
-        "[]",
-        '{"cluster": {"worker": ["a:1", "b:1"]}}',
-        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", '
-        '"index": 2}}',
-        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "ps", "index": 0}}',
+        ("{", "it is no JSON"),
+        ("[]", "it has no cluster"),
+        ('{"task": {"type": "worker", "index": 0}}', "it has no cluster"),
+        ('{"cluster": {"worker": ["a:1", "b:1"]}}', "it has no task"),
+        (tf_config(index=2), "the cluster has no task worker 2"),
+        (tf_config(index=-1), "the cluster has no task worker -1"),
+        (tf_config(index="0"), "the cluster has no task worker 0"),
+        (tf_config(type="wrkr"), "the cluster has no task wrkr 0"),
+        (tf_config(ps=["c:1"]), "the jobs are chief and worker, and not ps"),
+        (tf_config("a:1,b:1"), "worker is no list of addresses"),
+        (tf_config(["a", "b:1"]), "worker is no list of addresses"),
+        (tf_config(["a:1", 5]), "worker is no list of addresses"),
+        (tf_config(["a:1", "a:1"]), "two workers have the same address"),
     ],
 )
-def test_a_damaged_tf_config_is_refused(text, monkeypatch):
+def test_a_damaged_tf_config_is_refused(text, reason, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(UserError, match="TF_CONFIG must be like .*host2:2222"):
+    message = f"TF_CONFIG must be like .*host2:2222.*, but {reason}"
+    with pytest.raises(UserError, match=message):
         has_cluster()
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("{}", ([], 0)),
+        (tf_config(["a:1"]), (["a:1"], 0)),
+        (tf_config(["b:1"], chief=["a:1"]), (["a:1", "b:1"], 1)),
+        (tf_config(["b:1"], "chief", chief=["a:1"]), (["a:1", "b:1"], 0)),
+    ],
+)
+def test_the_chief_is_the_first_worker(text, expected, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    assert read_tf_config() == expected
+    assert has_cluster() == (len(expected[0]) > 1)
 
 
 def test_workers_with_different_settings_end_with_one_line(tmp_path):
@@ -257,5 +339,8 @@ def test_workers_with_different_settings_end_with_one_line(tmp_path):
     ]
     for code, _, stderr in finish(workers, timeout=LONGEST):
         assert code == 1
-        assert stderr.startswith("Error: The workers have different settings")
+        assert stderr.startswith(
+            "Error: The workers have different settings: steps is 4 on worker 0 and 5 "
+            "on worker 1. Give all of them the same flags"
+        )
     assert not (tmp_path / "r").exists()

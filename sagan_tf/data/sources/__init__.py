@@ -78,12 +78,14 @@ def with_classes(config: Config, download: bool = True) -> Config:
     """
     if not config.conditional or config.classes:
         return config
-    names = open_source(config, download).class_names()
+    source = open_source(config, download)
+    names = source.class_names()
     if len(names) < 2:
         found = f"the one class {names[0]}" if names else "no classes"
         raise UserError(
-            f"{config.dataset} has {found}, and conditional networks need two or more. "
-            "Give a folder with one sub-folder per class, or --noconditional"
+            f"{source.description} has {found}, and conditional networks need two or "
+            "more. Give a folder, or an archive, with one sub-folder per class, or "
+            "--noconditional"
         )
     return dataclasses.replace(config, classes=names)
 

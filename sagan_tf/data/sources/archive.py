@@ -22,6 +22,10 @@ from sagan_tf.text import first_line, printable
 _LARGEST = 2**28  # bytes of a file in memory; an archive may announce any size
 
 
+# How files of gzip, bzip2, xz, zstd and 7-Zip start.
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf")
+
+
 class _Member(NamedTuple):
     name: str
     size: int
@@ -52,11 +56,12 @@ class Archive(Files):
             raise UserError(f"--data_dir={self.description}: {problem}")
         with open(self.path, "rb") as file:
             start = file.read(512)
+        self._is_compressed = start.startswith(_COMPRESSED)
         if is_web_page(start):
             raise UserError(
-                f"{self.description} is a web page, not an archive: probably Google "
-                "Drive's, which says that the file was downloaded too often. Download "
-                "it again later, or elsewhere"
+                f"{self.description} is a web page, not an archive. Open it in a "
+                "browser to see why: Google Drive sends one when a file was downloaded "
+                "too often. Download it again later, or elsewhere"
             )
 
     @functools.cached_property
@@ -97,9 +102,12 @@ class Archive(Files):
             list_members = _list_tar if is_tar else _list_zip
             members = [m for m in list_members(self.path) if _is_image(m.name)]
         except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+            remedy = "It is damaged, or not complete: download it again"
+            if self._is_compressed:
+                remedy = "It is compressed as a whole: unpack it, and give the folder"
             raise UserError(
                 f"{self.description} cannot be read as a zip or uncompressed tar "
-                f"archive ({first_line(error)}). Unpack it, and give the folder"
+                f"archive ({first_line(error)}). {remedy}"
             ) from error
         if not members:
             raise UserError(

@@ -52,9 +52,10 @@ class Folder(Files):
     def _found(self) -> tuple[list["_File"], list[str]]:
         """The images, sorted, and a line for each that is none."""
         if not self.root.is_dir():
-            raise UserError(
-                f"--data_dir={self.root} is neither a folder nor an archive"
-            )
+            problem = "is neither a folder nor an archive"
+            if not self.root.exists():
+                problem = "does not exist. If the images were moved, give their place"
+            raise UserError(f"--data_dir={self.root} {problem}")
         # By folder, not by the text of the path, in which "." is before "/".
         found = sorted(_walk(self.root), key=lambda file: file.name.split("/"))
         files = [file for file in found if not file.problem]
