@@ -12,9 +12,14 @@ from sagan_tf.layers.spectral_normalization import SpectralNormalization
 
 
 def convolution(
-    owner: Any, filters: int, kernel_size: int, name: str, normalize: bool = True
+    owner: Any,
+    filters: int,
+    kernel_size: int,
+    name: str,
+    normalize: bool = True,
+    layer_class: Any = keras.layers.Conv2D,
 ) -> Any:
-    """Returns a convolution that keeps the map's size.
+    """Returns a convolution that pads the map.
 
     Args:
         owner: Layer or model with the attributes `spectral_normalization`,
@@ -24,9 +29,11 @@ def convolution(
         name: String.
         normalize: Boolean. False leaves out spectral normalization whatever the owner
             asks for.
+        layer_class: Class of the convolution unless it pads by reflection.
     """
     reflects = owner.reflection_padding and kernel_size > 1
-    layer_class = ReflectionConv2D if reflects else keras.layers.Conv2D
+    if reflects:
+        layer_class = ReflectionConv2D
     layer = layer_class(
         filters,
         kernel_size,

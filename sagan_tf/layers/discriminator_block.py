@@ -4,6 +4,8 @@ import keras
 from keras import ops
 
 from sagan_tf.layers.convolution import convolution
+from sagan_tf.layers.pooling_conv2d import PoolingConv2D
+from sagan_tf.layers.resampling import pool
 from sagan_tf.types import Shape, Tensor
 
 
@@ -17,6 +19,10 @@ class DiscriminatorBlock(keras.layers.Layer):
     The shortcut takes the block's input before the ReLU. Without `downsample` there is
     no pooling, and the shortcut has no convolution unless the number of channels
     changes. The first block of a network has no ReLU before its first convolution.
+
+    The second convolution and the pooling after it are computed as one by
+    `PoolingConv2D`, and the shortcut is pooled before it is convolved, which is the
+    same.
 
     Args:
         filters: Positive integer, output channels.
@@ -69,7 +75,13 @@ class DiscriminatorBlock(keras.layers.Layer):
         self.reflection_padding = reflection_padding
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.convolution_1 = convolution(self, filters, 3, "convolution_1")
-        self.convolution_2 = convolution(self, filters, 3, "convolution_2")
+        self.convolution_2 = convolution(
+            self,
+            filters,
+            3,
+            "convolution_2",
+            layer_class=PoolingConv2D if downsample else keras.layers.Conv2D,
+        )
         self.shortcut: Any = None
 
     def build(self, inputs_shape: Shape) -> None:
@@ -84,7 +96,13 @@ class DiscriminatorBlock(keras.layers.Layer):
         x = inputs if self.first else self._activate(inputs)
         x = self.convolution_1(x, training=training)
         x = self.convolution_2(self._activate(x), training=training)
-        return self._pool(x) + self._apply_shortcut(inputs, training)
+        if self.downsample:
+            inputs = pool(inputs)
+            if self.reflection_padding:
+                x = pool(x)
+        if self.shortcut is None:
+            return x + ops.cast(inputs, self.compute_dtype)
+        return x + self.shortcut(inputs, training=training)
 
     def compute_output_shape(self, inputs_shape: Shape) -> Shape:
         batch, height, width, _ = inputs_shape
@@ -95,13 +113,17 @@ class DiscriminatorBlock(keras.layers.Layer):
     def count_inner_activations(self, inputs_shape: tuple[int, ...]) -> int:
         """Counts the values that backpropagation keeps besides the block's output.
 
-        One map of the input's size (ReLU) and four maps of `filters` channels.
+        One map of the input's size (ReLU) and two maps of `filters` channels. Two more
+        are pooled, and so is the shortcut's input.
 
         Args:
             inputs_shape: `(batch, height, width, channels)`.
         """
         batch, height, width, channels = inputs_shape
-        return batch * height * width * (channels + 4 * self.filters)
+        kept, pooled = channels + 2 * self.filters, channels + 2 * self.filters
+        if not self.downsample:
+            return batch * height * width * (kept + 2 * self.filters)
+        return batch * height * width * kept + batch * height * width // 4 * pooled
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -116,19 +138,5 @@ class DiscriminatorBlock(keras.layers.Layer):
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
 
-    def _apply_shortcut(self, x: Tensor, training: bool) -> Tensor:
-        if self.shortcut is None:
-            return ops.cast(x, self.compute_dtype)
-        # A 1x1 convolution and a mean commute, so both orders give the same. Pooling
-        # first is cheaper where the input is large, in the first block.
-        if self.first:
-            return self.shortcut(self._pool(x), training=training)
-        return self._pool(self.shortcut(x, training=training))
-
     def _activate(self, x: Tensor) -> Tensor:
         return ops.leaky_relu(x, self.slope)
-
-    def _pool(self, x: Tensor) -> Tensor:
-        if not self.downsample:
-            return x
-        return ops.average_pool(x, 2, 2, data_format="channels_last")

@@ -4,6 +4,8 @@ import keras
 from keras import ops
 
 from sagan_tf.layers.convolution import batch_normalization, convolution
+from sagan_tf.layers.resampling import upsample
+from sagan_tf.layers.upsampling_conv2d import UpsamplingConv2D
 from sagan_tf.types import Shape, Tensor
 
 
@@ -14,7 +16,9 @@ class GeneratorBlock(keras.layers.Layer):
     1. `batch norm, ReLU, upsample 2x, convolve 3x3, batch norm, ReLU, convolve 3x3`
     2. plus the shortcut `upsample 2x, convolve 1x1`.
 
-    Upsampling repeats pixels (nearest neighbor).
+    Upsampling repeats pixels (nearest neighbor). It and the convolution after it are
+    computed as one by `UpsamplingConv2D`, and the shortcut is convolved before it is
+    upsampled, which is the same.
 
     Args:
         filters: Positive integer, output channels.
@@ -78,28 +82,31 @@ class GeneratorBlock(keras.layers.Layer):
         self.conditional_spectral_normalization = conditional_spectral_normalization
         self.normalize_1 = batch_normalization(self, "normalize_1")
         self.normalize_2 = batch_normalization(self, "normalize_2")
-        self.convolution_1 = convolution(self, filters, 3, "convolution_1")
+        self.convolution_1 = convolution(
+            self, filters, 3, "convolution_1", layer_class=UpsamplingConv2D
+        )
         self.convolution_2 = convolution(self, filters, 3, "convolution_2")
         self.shortcut = convolution(self, filters, 1, "shortcut")
 
     def build(self, inputs_shape: Shape, labels_shape: Shape | None = None) -> None:
         outputs_shape = self.compute_output_shape(inputs_shape)
-        upsampled_shape = (*outputs_shape[:-1], inputs_shape[-1])
         self.normalize_1.build(tuple(inputs_shape))
-        self.convolution_1.build(upsampled_shape)
+        self.convolution_1.build(tuple(inputs_shape))
         self.normalize_2.build(outputs_shape)
         self.convolution_2.build(outputs_shape)
-        self.shortcut.build(upsampled_shape)
+        self.shortcut.build(tuple(inputs_shape))
 
     def call(
         self, inputs: Tensor, labels: Tensor | None = None, training: bool = False
     ) -> Tensor:
         classes = (labels,) if self.num_classes else ()
         x = ops.relu(self.normalize_1(inputs, *classes, training=training))
-        x = self.convolution_1(_upsample(x), training=training)
+        if self.reflection_padding:  # of the upsampled map
+            x = upsample(x)
+        x = self.convolution_1(x, training=training)
         x = ops.relu(self.normalize_2(x, *classes, training=training))
         x = self.convolution_2(x, training=training)
-        return x + self.shortcut(_upsample(inputs), training=training)
+        return x + upsample(self.shortcut(inputs, training=training))
 
     def compute_output_shape(
         self, inputs_shape: Shape, labels_shape: Shape | None = None
@@ -112,14 +119,16 @@ class GeneratorBlock(keras.layers.Layer):
         """Counts the values that backpropagation keeps besides the block's output.
 
         Two maps of the input's size (normalized, ReLU) and, at twice the resolution,
-        the two upsampled inputs and five maps of `filters` channels.
+        five maps of `filters` channels. With reflection padding the upsampled input
+        too.
 
         Args:
             inputs_shape: `(batch, height, width, channels)`.
         """
         batch, height, width, channels = inputs_shape
         inputs = batch * height * width
-        return inputs * (2 * channels + 4 * (2 * channels + 5 * self.filters))
+        upsampled = 4 * channels * self.reflection_padding
+        return inputs * (2 * channels + 4 * 5 * self.filters + upsampled)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -137,7 +146,3 @@ class GeneratorBlock(keras.layers.Layer):
                 self.conditional_spectral_normalization
             ),
         }
-
-
-def _upsample(x: Tensor) -> Tensor:
-    return ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)

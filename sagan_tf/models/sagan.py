@@ -311,10 +311,11 @@ class SAGAN(keras.Model):
         synchronized = getattr(self.discriminator, "synchronized_batch_norm", False)
         if gradient_penalty == "dragan" or synchronized:
             raise ValueError(
-                "On several replicas `gradient_penalty_interval` must be 1 with "
-                '`gradient_penalty="dragan"`, and with synchronized batch '
-                "normalization in the discriminator. "
-                f"Received: gradient_penalty_interval={interval}"
+                "On several devices a dragan penalty, and any penalty with "
+                "synchronized batch normalization in the discriminator, needs "
+                "gradient_penalty_interval=1. "
+                f"Received: gradient_penalty={gradient_penalty}, "
+                f"gradient_penalty_interval={interval}"
             )
 
     def _check_data(self, data: Any) -> tuple[Tensor, ...]:

@@ -10,9 +10,11 @@ from sagan_tf.layers import (
     ConditionalBatchNormalization,
     DiscriminatorBlock,
     GeneratorBlock,
+    PoolingConv2D,
     ReflectionConv2D,
     SelfAttention,
     SpectralNormalization,
+    UpsamplingConv2D,
 )
 from sagan_tf.models.infogan import ConvolvedSelfAttention
 from tests.backends import BACKEND
@@ -196,6 +198,17 @@ CASES = {
     "reflection_conv": Case(
         lambda **k: ReflectionConv2D(4, 3, **k), (SMALL_MAP,), trainable=9 * 5 * 4 + 4
     ),
+    # Large enough to be computed as one with the resampling.
+    "upsampling_conv": Case(
+        lambda **k: UpsamplingConv2D(4, 3, **k),
+        (maps(2, 16, 18, 5),),
+        trainable=9 * 5 * 4 + 4,
+    ),
+    "pooling_conv": Case(
+        lambda **k: PoolingConv2D(4, 3, **k),
+        (maps(2, 16, 18, 5),),
+        trainable=9 * 5 * 4 + 4,
+    ),
 }
 
 
@@ -205,6 +218,14 @@ def wrap(layer, **kwargs):
 
 def attend(shape, **kwargs):
     return lambda: SelfAttention(**kwargs).build(shape)
+
+
+def upsample(**kwargs):
+    return lambda: UpsamplingConv2D(4, **{"kernel_size": 3, **kwargs})
+
+
+def pool(**kwargs):
+    return lambda: PoolingConv2D(4, **{"kernel_size": 3, **kwargs})
 
 
 # Mistakes and the messages they must give.
@@ -227,4 +248,9 @@ REFUSED = [
     (attend(None, pool_size=1.5), "pool_size=1.5"),
     (attend(None, value_reduction=2), "value_reduction=2"),
     (attend(None, normalize_over="values"), "normalize_over=values"),
+    (upsample(kernel_size=4), r"kernel_size=\(4, 4\)"),
+    (upsample(padding="valid"), "padding=valid"),
+    (pool(strides=2), r"strides=\(2, 2\)"),
+    (pool(dilation_rate=2), r"dilation_rate=\(2, 2\)"),
+    (pool(data_format="channels_first"), "channels_first"),
 ]

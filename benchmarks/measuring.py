@@ -1,0 +1,135 @@
+"""What the benchmarks share: timing, counting and the machine."""
+
+import json
+import math
+import os
+import platform
+import re
+import resource
+import statistics
+import subprocess
+import time
+from pathlib import Path
+
+
+def time_calls(function, repeats, warm_up=2):
+    """Returns the seconds of each call of `function`, after calls that do not count."""
+    for _ in range(warm_up):
+        function()
+    seconds = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        function()
+        seconds.append(time.perf_counter() - begin)
+    return seconds
+
+
+def alternate(functions, repeats, warm_up=2):
+    """Times several functions in turns, so that all see the same noise.
+
+    Args:
+        functions: Dict of functions.
+        repeats: Integer, turns.
+        warm_up: Integer, turns that do not count.
+
+    Returns:
+        A dict of the lists of seconds.
+    """
+    seconds = {name: [] for name in functions}
+    for turn in range(warm_up + repeats):
+        for name, function in functions.items():
+            begin = time.perf_counter()
+            function()
+            if turn >= warm_up:
+                seconds[name].append(time.perf_counter() - begin)
+    return seconds
+
+
+def summarize(seconds):
+    """Returns the median, and the lowest and highest quarter's border."""
+    quarters = statistics.quantiles(seconds, n=4, method="inclusive")
+    return {
+        "seconds": round(statistics.median(seconds), 5),
+        "seconds_quartiles": [round(quarters[0], 5), round(quarters[2], 5)],
+    }
+
+
+def peak_memory_gib():
+    """Returns the most memory that this process has had."""
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30, 2)
+
+
+def measure_ceiling(dtype, size=4096, repeats=5):
+    """Returns the GFLOP/s of a product of two square matrices."""
+    import tensorflow as tf
+
+    matrix = tf.cast(tf.random.normal((size, size)), dtype)
+    multiply = tf.function(lambda: tf.matmul(matrix, matrix)[0, 0])
+    return 2 * size**3 / min(time_calls(lambda: multiply().numpy(), repeats)) / 1e9
+
+
+def count_gflop(function):
+    """Returns the GFLOP of the matrix products and convolutions of a graph.
+
+    Args:
+        function: Concrete function, whose tensors have known shapes.
+    """
+    return sum(map(_count_operation, function.graph.get_operations())) / 1e9
+
+
+def _count_operation(operation):
+    kind, outputs = operation.type, operation.outputs
+    if kind == "Conv2D":
+        values, kernel = outputs[0].shape, operation.inputs[1].shape
+    elif kind == "Conv2DBackpropInput":
+        values, kernel = operation.inputs[2].shape, operation.inputs[1].shape
+    elif kind == "Conv2DBackpropFilter":
+        values, kernel = operation.inputs[2].shape, outputs[0].shape
+    elif kind == "MatMul":
+        shape = operation.inputs[0].shape
+        summed = shape[0 if operation.get_attr("transpose_a") else 1]
+        return 2 * math.prod(outputs[0].shape) * summed
+    elif kind.startswith("BatchMatMul"):
+        shape = operation.inputs[0].shape
+        summed = shape[-2 if operation.get_attr("adj_x") else -1]
+        return 2 * math.prod(outputs[0].shape) * summed
+    else:
+        return 0
+    return 2 * math.prod(values) * math.prod(kernel[:3])
+
+
+def describe_machine():
+    """Returns the processor, its number types, the libraries and the commit."""
+    import keras
+    import tensorflow as tf
+
+    path = Path("/proc/cpuinfo")
+    text = path.read_text() if path.exists() else ""
+    facts = dict(re.findall(r"^([^\t\n]+)\t+: (.*)$", text, re.MULTILINE))
+    wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+    flags = facts.get("flags", "").split()
+    return {
+        "processor": facts.get("model name", platform.processor()),
+        "cores": os.cpu_count(),
+        "instructions": [name for name in wanted if name in flags],
+        "gpus": len(tf.config.list_physical_devices("GPU")),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "commit": _commit(),
+    }
+
+
+def _commit():
+    command = ["git", "describe", "--always", "--dirty"]
+    folder = Path(__file__).parent
+    try:
+        found = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    except OSError:
+        return None
+    return found.stdout.strip() or None
+
+
+def print_result(**result):
+    """Prints one JSON line with the machine."""
+    print(json.dumps({**result, "machine": describe_machine()}), flush=True)
