@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from absl import flags
 
 from benchmarks import measuring
+from sagan_tf.errors import UserError
 from sagan_tf.flags import config_from_flags, define_config_flags, parse_flags
 from sagan_tf.start_tensorflow import start_tensorflow
 
@@ -27,9 +28,13 @@ def main():
     values = flags.FlagValues()
     define_config_flags(values)
     flags.DEFINE_integer("repeats", 10, "Steps timed.", 2, flag_values=values)
-    parse_flags(values, sys.argv[1:])
-    start_tensorflow()
-    run(config_from_flags(values), values.repeats)
+    try:
+        parse_flags(values, sys.argv[1:])
+        config = config_from_flags(values)
+        start_tensorflow()
+        run(config, values.repeats)
+    except UserError as error:
+        sys.exit(f"Error: {error}")
 
 
 def run(config, repeats):

@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-from sagan_tf.cluster import has_cluster
 from sagan_tf.errors import UserError
 
 
@@ -38,8 +37,9 @@ def start_tensorflow() -> None:
         )
     if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
-    # Errors only. In a cluster not even these: each lost worker is one to C++ as well.
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3" if has_cluster() else "2"
+    # Not even errors: those that matter are exceptions as well. The others frighten,
+    # such as an optimization of the graph that does not apply.
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     with _hide_stderr():
         tensorflow = importlib.import_module("tensorflow")
         # On a machine without a GPU this logs a frightening "failed call to cuInit".

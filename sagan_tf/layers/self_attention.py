@@ -3,8 +3,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from sagan_tf.layers.chunked_attention import attend_in_chunks
 from sagan_tf.layers.spectral_normalization import SpectralNormalization
 from sagan_tf.types import Shape, Tensor
+
+_LARGE = 2**22  # scores of an image; `benchmarks/README.md` has the measurement
+_CHUNK = 2**20
 
 
 @keras.saving.register_keras_serializable(package="sagan_tf")
@@ -41,6 +45,13 @@ class SelfAttention(keras.layers.Layer):
         kernel_initializer: Initializer of the kernels. Each convolution has a copy with
             a seed of its own.
         bias_initializer: Initializer of the biases, copied likewise.
+        chunk_size: Positive integer: the scores of at most so many queries exist at a
+            time, and are computed again for the gradient, so that memory grows with
+            `N + M` instead of `N * M`. None: all scores exist. `"auto"`: chunks where
+            that saves much memory, from 64x64 positions with pooling on. Results are
+            the same up to rounding. Chunks need `normalize_over="keys"` and maps of
+            known size; with `return_attention_scores` there are none. Second
+            derivatives work too, but not under TensorFlow's XLA.
 
     Call arguments:
         inputs: Feature map, float `[batch, height, width, channels]`. It need not
@@ -83,6 +94,7 @@ class SelfAttention(keras.layers.Layer):
         normalize_over: str = "keys",
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        chunk_size: Any = "auto",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -106,6 +118,17 @@ class SelfAttention(keras.layers.Layer):
                 '`normalize_over` must be "keys" or "queries". '
                 f"Received: normalize_over={normalize_over}"
             )
+        is_size = isinstance(chunk_size, int) and chunk_size > 0
+        if not is_size and chunk_size not in (None, "auto"):
+            raise ValueError(
+                '`chunk_size` must be a positive integer, None or "auto". '
+                f"Received: chunk_size={chunk_size}"
+            )
+        if is_size and normalize_over == "queries":
+            raise ValueError(
+                'A `chunk_size` needs `normalize_over="keys"`. '
+                f"Received: chunk_size={chunk_size}"
+            )
         self.key_reduction = key_reduction
         self.value_reduction = value_reduction
         self.pool_size = pool_size
@@ -116,6 +139,7 @@ class SelfAttention(keras.layers.Layer):
         self.normalize_over = normalize_over
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.chunk_size = chunk_size
 
     def build(self, input_shape: Shape) -> None:
         self._check_input_shape(input_shape)
@@ -150,20 +174,14 @@ class SelfAttention(keras.layers.Layer):
             - `o` of the paper's equation 2, of the shape and dtype of the inputs.
             - The scores, float32 `[batch, N, M]`.
         """
-        query = self._flatten(self.query(inputs, training=training))
-        key = self._flatten(self._pool(self.key(inputs, training=training)))
-        value = self._flatten(self._pool(self.value(inputs, training=training)))
-
+        query, key, value = self._project(inputs, training)
         # [B, N, C/8] x [B, C/8, M] -> [B, N, M]
         logits = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
         axis = -1 if self.normalize_over == "keys" else -2
         scores = ops.softmax(ops.cast(logits, "float32"), axis=axis)
         # [B, N, M] x [B, M, C/v] -> [B, N, C/v]
         attended = ops.matmul(ops.cast(scores, self.compute_dtype), value)
-        attended = ops.reshape(attended, (*ops.shape(inputs)[:-1], attended.shape[-1]))
-        if self.output_projection is not None:
-            attended = self.output_projection(attended, training=training)
-        return attended, scores
+        return self._project_back(attended, inputs, training), scores
 
     def call(
         self,
@@ -172,7 +190,13 @@ class SelfAttention(keras.layers.Layer):
         training: bool = False,
     ) -> Tensor:
         self._check_input_shape(inputs.shape)
-        attended, scores = self.attend(inputs, training)
+        chunk_size = self._choose_chunk_size(inputs.shape)
+        if return_attention_scores or chunk_size is None:
+            attended, scores = self.attend(inputs, training)
+        else:
+            query, key, value = self._project(inputs, training)
+            attended = attend_in_chunks(query, key, value, chunk_size)
+            attended = self._project_back(attended, inputs, training)
         # In float32: half precision would round gamma and its gradient, which is a sum
         # over the whole batch.
         outputs = self.gamma * ops.cast(attended, "float32") + ops.cast(
@@ -218,7 +242,36 @@ class SelfAttention(keras.layers.Layer):
             "normalize_over": self.normalize_over,
             "kernel_initializer": serialize(self.kernel_initializer),
             "bias_initializer": serialize(self.bias_initializer),
+            "chunk_size": self.chunk_size,
         }
+
+    def _project(self, inputs: Tensor, training: bool) -> tuple[Tensor, ...]:
+        """Returns queries, keys and values, `[batch, positions, channels]`."""
+        return (
+            self._flatten(self.query(inputs, training=training)),
+            self._flatten(self._pool(self.key(inputs, training=training))),
+            self._flatten(self._pool(self.value(inputs, training=training))),
+        )
+
+    def _project_back(self, attended: Tensor, inputs: Tensor, training: bool) -> Tensor:
+        attended = ops.reshape(attended, (*ops.shape(inputs)[:-1], attended.shape[-1]))
+        if self.output_projection is not None:
+            attended = self.output_projection(attended, training=training)
+        return attended
+
+    def _choose_chunk_size(self, input_shape: Shape) -> int | None:
+        """Returns how many queries are in a chunk, or None for all at once."""
+        _, height, width, _ = input_shape
+        if self.chunk_size is None or not (height and width):
+            return None
+        queries = height * width
+        keys = queries // self.pool_size**2
+        most = self.chunk_size
+        if most == "auto":
+            if self.normalize_over == "queries" or queries * keys < _LARGE:
+                return None
+            most = max(1, _CHUNK // keys)
+        return max(size for size in range(1, most + 1) if queries % size == 0)
 
     def _convolution(self, name: str, index: int, filters: int) -> Any:
         convolution = keras.layers.Conv2D(

@@ -87,6 +87,13 @@ CASES = {
         state=2 + 2 + 16,
         no_gradient=("key/bias",),
     ),
+    "attention_chunked": Case(
+        lambda **k: SelfAttention(key_reduction=4, chunk_size=5, **k),
+        (MAP,),
+        trainable=2 * (16 * 4 + 4) + 16 * 16 + 16 + 1,
+        no_gradient=("key/bias",),
+        tolerance=0.05,
+    ),
     "attention_over_queries": Case(
         lambda **k: SelfAttention(
             key_reduction=4,
@@ -248,6 +255,9 @@ REFUSED = [
     (attend(None, pool_size=1.5), "pool_size=1.5"),
     (attend(None, value_reduction=2), "value_reduction=2"),
     (attend(None, normalize_over="values"), "normalize_over=values"),
+    (attend(None, chunk_size=0), "chunk_size=0"),
+    (attend(None, chunk_size="all"), "chunk_size=all"),
+    (attend(None, chunk_size=4, normalize_over="queries"), "chunk_size=4"),
     (upsample(kernel_size=4), r"kernel_size=\(4, 4\)"),
     (upsample(padding="valid"), "padding=valid"),
     (pool(strides=2), r"strides=\(2, 2\)"),

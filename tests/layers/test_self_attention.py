@@ -4,7 +4,7 @@ import pytest
 from keras import ops
 
 from sagan_tf.layers import SelfAttention
-from tests.backends import POLICIES, array, dtype, gradients
+from tests.backends import BACKEND, POLICIES, array, dtype, gradients
 
 VARIANTS = {
     "full": {},
@@ -165,3 +165,69 @@ def test_refuses_sizes_that_are_no_multiple_of_the_pool_size_in_calls_too():
     assert tuple(layer(x).shape) == x.shape
     with pytest.raises(ValueError, match="multiples of pool_size=2"):
         layer(np.zeros((1, 4, 5, 8), "float32"))
+
+
+@pytest.mark.parametrize("chunk_size", [1, 5, 8, 24, 1000])
+@pytest.mark.parametrize("variant", ["full", "pooled", "spectral"])
+def test_chunks_change_nothing(variant, chunk_size):
+    results = []
+    for size in (None, chunk_size):
+        keras.utils.set_random_seed(0)
+        layer, x = make(**VARIANTS[variant], chunk_size=size)
+        inputs = keras.layers.Layer()
+        inputs.x = inputs.add_weight(shape=x.shape)
+        inputs.x.assign(x)
+        weights = [inputs.x, *layer.trainable_variables]
+
+        def compute_loss(layer=layer, inputs=inputs):
+            return ops.sum(ops.sin(layer(inputs.x, training=True)))
+
+        found = gradients(compute_loss, weights)
+        results.append([array(layer(x)), *found])
+    for plain, chunked in zip(*results, strict=True):
+        np.testing.assert_allclose(chunked, plain, rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="penalties are TensorFlow's")
+@pytest.mark.parametrize("compiled", [False, True])
+def test_chunks_have_second_derivatives(compiled):
+    """As gradient penalties need them."""
+    import tensorflow as tf
+
+    results = []
+    for size in (None, 8):
+        keras.utils.set_random_seed(0)
+        layer, x = make(chunk_size=size)
+
+        def penalize(x, layer=layer):
+            with tf.GradientTape() as outer:
+                with tf.GradientTape() as inner:
+                    inner.watch(x)
+                    loss = tf.reduce_sum(tf.sin(layer(x)))
+                penalty = tf.reduce_sum(inner.gradient(loss, x) ** 2)
+            return outer.gradient(penalty, [layer.query.kernel, layer.value.kernel])
+
+        function = tf.function(penalize) if compiled else penalize
+        results.append(function(tf.constant(x)))
+    for plain, chunked in zip(*results, strict=True):
+        largest = np.abs(plain).max()
+        assert largest > 1e-3
+        np.testing.assert_allclose(chunked, plain, atol=1e-5 * largest)
+
+
+def test_large_maps_are_attended_in_chunks(monkeypatch):
+    sizes = []
+    monkeypatch.setattr(
+        "sagan_tf.layers.self_attention.attend_in_chunks",
+        lambda query, key, value, chunk_size: sizes.append(chunk_size) or query,
+    )
+    layer = SelfAttention(key_reduction=1)
+    for size in (32, 45, 46, 64, 61):
+        layer(np.zeros((1, size, size, 2), "float32"))
+    # 46 * 46 queries in chunks of at most 2**20 / 46**2, a divisor of their number.
+    assert sizes == [92, 256, 61]
+    outputs, scores = layer(
+        np.zeros((1, 46, 46, 2), "float32"), return_attention_scores=True
+    )
+    assert scores.shape == (1, 46**2, 46**2)
+    assert len(sizes) == 3

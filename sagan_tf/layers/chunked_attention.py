@@ -1,0 +1,103 @@
+"""Attention in linear memory: exact, chunk by chunk, with its own gradient.
+
+The scores of `N` queries for `M` keys fill `[N, M]`, and backpropagation keeps them.
+Here only those of a few queries exist at a time. They are forgotten, and computed again
+for the gradient, as in FlashAttention (Dao et al., 2022, arXiv 2205.14135).
+"""
+
+from typing import Any
+
+from keras import ops
+
+from sagan_tf.types import Tensor
+
+
+def attend_in_chunks(
+    query: Tensor, key: Tensor, value: Tensor, chunk_size: int
+) -> Tensor:
+    """Returns `softmax(query key') value`, `[batch, N, channels]`, in linear memory.
+
+    Args:
+        query: `[batch, N, d]`, with known `N`.
+        key: `[batch, M, d]`.
+        value: `[batch, M, channels]`.
+        chunk_size: Positive integer, a divisor of `N`: queries per chunk.
+    """
+    num_chunks = query.shape[1] // chunk_size
+    batch = ops.shape(query)[0]
+
+    @ops.custom_gradient
+    def compute(query: Tensor, key: Tensor, value: Tensor) -> Any:
+        def gradient(*arguments: Tensor, upstream: Tensor = None) -> tuple[Tensor, ...]:
+            if upstream is None:
+                (upstream,) = arguments
+            return _gradient(query, key, value, upstream)
+
+        # No tape may record the loop: it would keep the scores for the gradient.
+        queries, keys, values = map(ops.stop_gradient, (query, key, value))
+        chunks = ops.reshape(queries, (batch, num_chunks, chunk_size, query.shape[-1]))
+        # A scan, unlike a map, computes one chunk after the other.
+        _, outputs = ops.scan(
+            lambda _, chunk: 2 * (_attend(chunk, keys, values),),
+            ops.zeros((batch, chunk_size, value.shape[-1]), value.dtype),
+            ops.transpose(chunks, (1, 0, 2, 3)),
+            length=num_chunks,
+        )
+        outputs = ops.transpose(outputs, (1, 0, 2, 3))
+        return ops.reshape(outputs, (batch, -1, value.shape[-1])), gradient
+
+    def _gradient(
+        query: Tensor, key: Tensor, value: Tensor, upstream: Tensor
+    ) -> tuple[Tensor, ...]:
+        def step(
+            _: Tensor, totals: tuple[Tensor, Tensor, Tensor]
+        ) -> tuple[Tensor, Tensor, Tensor]:
+            # The first rows leave, and follow after the last ones with their gradient
+            # in place of the query. So each chunk waits for the one before.
+            rows, key_total, value_total = totals
+            chunk, outputs = ops.split(rows[:, :chunk_size], [query.shape[-1]], axis=-1)
+            of_chunk, of_key, of_value = _backpropagate(chunk, key, value, outputs)
+            done = ops.concatenate([of_chunk, outputs], axis=-1)
+            return (
+                ops.concatenate([rows[:, chunk_size:], done], axis=1),
+                key_total + ops.cast(of_key, "float32"),
+                value_total + ops.cast(of_value, "float32"),
+            )
+
+        totals = (
+            ops.concatenate([query, upstream], axis=-1),
+            ops.zeros_like(key, dtype="float32"),
+            ops.zeros_like(value, dtype="float32"),
+        )
+        rows, of_key, of_value = ops.fori_loop(0, num_chunks, step, totals)
+        gradients = rows[..., : query.shape[-1]], of_key, of_value
+        return tuple(ops.cast(gradient, value.dtype) for gradient in gradients)
+
+    return compute(query, key, value)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    return ops.matmul(ops.cast(_score(query, key), value.dtype), value)
+
+
+def _score(query: Tensor, key: Tensor) -> Tensor:
+    # [B, N, d] x [B, d, M] -> [B, N, M]
+    logits = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
+    return ops.softmax(ops.cast(logits, "float32"), axis=-1)
+
+
+def _backpropagate(
+    query: Tensor, key: Tensor, value: Tensor, upstream: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the gradients of a chunk's output by queries, keys and values."""
+    scores = _score(query, key)
+    rounded = ops.cast(scores, value.dtype)
+    of_value = ops.matmul(ops.transpose(rounded, (0, 2, 1)), upstream)
+    of_scores = ops.matmul(upstream, ops.transpose(value, (0, 2, 1)))
+    of_scores = ops.cast(of_scores, "float32")
+    # The softmax's: a score can grow only as the others of its query shrink.
+    mean = ops.sum(of_scores * scores, axis=-1, keepdims=True)
+    of_logits = ops.cast(scores * (of_scores - mean), value.dtype)
+    of_query = ops.matmul(of_logits, key)
+    of_key = ops.matmul(ops.transpose(of_logits, (0, 2, 1)), query)
+    return of_query, of_key, of_value

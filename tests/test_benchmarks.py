@@ -1,0 +1,42 @@
+"""The benchmarks run, and what they measure is plausible."""
+
+import json
+
+import pytest
+
+from tests.processes import call
+
+
+def measure(*arguments):
+    """Returns the JSON line with which a benchmark ends."""
+    code, stdout, stderr = call(*arguments)
+    assert code == 0, stderr
+    return json.loads(stdout.splitlines()[-1])
+
+
+def test_train_step():
+    flags = ("--width=8", "--batch_size=8", "--repeats=3")
+    found = measure("benchmarks/train_step.py", "--config=configs/digits.py", *flags)
+    for name in ("seconds_per_step", "images_per_second", "gflop_per_step"):
+        assert found[name] > 0
+    assert 0 < found["share_of_ceiling"] < 2
+    assert 0.1 < found["peak_memory_gib"] < 4
+    assert found["machine"]["cores"] > 0
+    # Twice as many images are twice the work, but for what the weights need.
+    flags = ("--width=8", "--batch_size=16", "--repeats=3")
+    twice = measure("benchmarks/train_step.py", "--config=configs/digits.py", *flags)
+    assert 1.8 < twice["gflop_per_step"] / found["gflop_per_step"] < 2
+
+
+def test_train_step_refuses_what_training_refuses():
+    code, _, stderr = call("benchmarks/train_step.py", "--config=configs/none.py")
+    assert code == 1
+    assert stderr.startswith("Error: There is no config file configs/none.py")
+
+
+@pytest.mark.slow
+def test_the_memory_of_attention_in_chunks():
+    """The scores of a step would take 4 GiB; ten times as many do not fit at all."""
+    flags = ("--pool_sizes=1", "--chunk_sizes=auto", "--repeats=2")
+    (case,) = measure("benchmarks/attention.py", "--sizes=64", *flags)["cases"]
+    assert case["memory_gib"] < 1
