@@ -61,7 +61,7 @@ def run(config, repeats):
         seconds_per_step=found["seconds"],
         seconds_quartiles=found["seconds_quartiles"],
         images_per_second=round(config.batch_size / found["seconds"], 1),
-        gflop_per_step=round(gflop, 2),
+        gflop_per_step=round(gflop, 4),
         ceiling_gflop_per_second=round(ceiling),
         share_of_ceiling=round(gflop / found["seconds"] / ceiling, 3),
         peak_memory_gib=memory,

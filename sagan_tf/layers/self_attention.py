@@ -216,6 +216,11 @@ class SelfAttention(keras.layers.Layer):
         queries = height * width
         return (batch, queries, queries // self.pool_size**2)
 
+    def count_scores(self, input_shape: tuple[int, ...]) -> int:
+        """Counts the scores that exist at a time in training, for a map's shape."""
+        batch, queries, keys = self.compute_scores_shape(input_shape)
+        return batch * (self._choose_chunk_size(input_shape) or queries) * keys
+
     def compute_output_spec(
         self,
         inputs: Tensor,

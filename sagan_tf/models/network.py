@@ -164,7 +164,7 @@ class Network(keras.Model):
             if hasattr(layer, "count_inner_activations"):
                 values += layer.count_inner_activations(shape)
             if isinstance(layer, SelfAttention):
-                scores += math.prod(layer.compute_scores_shape(shape))
+                scores += layer.count_scores(shape)
         return values, scores
 
     def get_config(self) -> dict[str, Any]:

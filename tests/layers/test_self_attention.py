@@ -230,4 +230,6 @@ def test_large_maps_are_attended_in_chunks(monkeypatch):
         np.zeros((1, 46, 46, 2), "float32"), return_attention_scores=True
     )
     assert scores.shape == (1, 46**2, 46**2)
+    assert layer.count_scores((3, 46, 46, 2)) == 3 * 92 * 46**2
+    assert layer.count_scores((3, 32, 32, 2)) == 3 * 32**4
     assert len(sizes) == 3
