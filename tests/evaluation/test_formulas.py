@@ -166,7 +166,8 @@ def test_chunks_do_not_keep_one_another_alive(monkeypatch, dtype):
     ("name", "features"),
     [
         ("precision_recall", 128),
-        ("density_coverage", 128),
+        # Its memory is that of `precision_recall`, which computes the same distances.
+        pytest.param("density_coverage", 128, marks=pytest.mark.exhaustive),
         ("kernel_distance", 2048),
     ],
 )
