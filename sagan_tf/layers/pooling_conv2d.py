@@ -27,8 +27,6 @@ class PoolingConv2D(ResamplingConv2D):
     ```
     """
 
-    smallest_fused = 8
-
     def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         sizes = inputs.shape[1:3]
         is_even = not any(size is None or size % 2 for size in sizes)

@@ -58,7 +58,7 @@ class ResamplingConv2D(keras.layers.Conv2D):
 
     # Adding up the kernel costs more than it saves where there are many channels and
     # few positions. `benchmarks/README.md` has the measurement.
-    smallest_fused: int  # resolution of the smaller map
+    smallest_fused = 8  # resolution of the smaller map
 
     def __init__(self, filters: int, kernel_size: Any, **kwargs: Any):
         kwargs.setdefault("padding", "same")

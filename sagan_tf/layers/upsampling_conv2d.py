@@ -26,8 +26,6 @@ class UpsamplingConv2D(ResamplingConv2D):
     ```
     """
 
-    smallest_fused = 16
-
     def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         if not self.is_fused(inputs.shape[1:3]):
             return super().convolution_op(upsample(inputs), kernel)
