@@ -8,28 +8,11 @@ the resolution.
 from typing import Any
 
 import keras
-from keras import ops
 
 from sagan_tf.layers import SelfAttention, SpectralNormalization
 from sagan_tf.models.network import Discriminator, Generator, Network, check_choice
-from sagan_tf.types import Tensor
 
 SMALLEST_MAP = 4
-
-
-class _FirstConvolution(keras.layers.Conv2DTranspose):
-    """A valid transposed convolution of a single position.
-
-    Each of its outputs is a product with the whole input: it is a dense layer with the
-    kernel of a convolution, and is computed as one, which is faster.
-    """
-
-    def call(self, inputs: Tensor) -> Tensor:
-        latent_dim = inputs.shape[-1]
-        # [B, latent_dim] x [latent_dim, 4 * 4 * filters]
-        kernel = ops.transpose(ops.reshape(self.kernel, (-1, latent_dim)))
-        outputs = ops.matmul(ops.reshape(inputs, (-1, latent_dim)), kernel)
-        return ops.reshape(outputs, (-1, *self.kernel_size, self.filters)) + self.bias
 
 
 class _DCGAN(Network):
@@ -151,13 +134,11 @@ class DCGANGenerator(_DCGAN, Generator):
 
     def _transposed_convolution(self, filters: int, strides: int, name: str) -> Any:
         # PyTorch counts the fan-in of a transposed convolution on its output channels.
-        is_first = strides == 1
-        layer_class = _FirstConvolution if is_first else keras.layers.Conv2DTranspose
-        return layer_class(
+        return keras.layers.Conv2DTranspose(
             filters,
             kernel_size=4,
             strides=strides,
-            padding="valid" if is_first else "same",
+            padding="valid" if strides == 1 else "same",
             **_initializers(16 * filters),
             data_format="channels_last",
             dtype=self.dtype_policy,
