@@ -52,25 +52,35 @@ def attend_in_chunks(
         def step(
             _: Tensor, totals: tuple[Tensor, Tensor, Tensor]
         ) -> tuple[Tensor, Tensor, Tensor]:
-            # The first rows leave, and follow after the last ones with their gradient
-            # in place of the query. So each chunk waits for the one before.
+            # The first rows leave, and follow after the last ones with the gradients
+            # in place of the queries. A row has its own position, so that no part of a
+            # chunk can be computed before the one before it is done.
             rows, key_total, value_total = totals
-            chunk, outputs = ops.split(rows[:, :chunk_size], [query.shape[-1]], axis=-1)
+            chunk = ops.cast(rows[:, :chunk_size, :-1], query.dtype)
+            start = ops.cast(rows[0, 0, -1], "int32")
+            outputs = ops.slice(
+                upstream, (0, start, 0), (batch, chunk_size, upstream.shape[-1])
+            )
             of_chunk, of_key, of_value = _backpropagate(chunk, key, value, outputs)
-            done = ops.concatenate([of_chunk, outputs], axis=-1)
+            done = ops.cast(of_chunk, "float32")
+            done = ops.concatenate([done, rows[:, :chunk_size, -1:]], axis=-1)
             return (
                 ops.concatenate([rows[:, chunk_size:], done], axis=1),
                 key_total + ops.cast(of_key, "float32"),
                 value_total + ops.cast(of_value, "float32"),
             )
 
+        positions = ops.arange(query.shape[1], dtype="float32")
+        positions = ops.broadcast_to(
+            positions[None, :, None], (batch, query.shape[1], 1)
+        )
         totals = (
-            ops.concatenate([query, upstream], axis=-1),
+            ops.concatenate([ops.cast(query, "float32"), positions], axis=-1),
             ops.zeros_like(key, dtype="float32"),
             ops.zeros_like(value, dtype="float32"),
         )
         rows, of_key, of_value = ops.fori_loop(0, num_chunks, step, totals)
-        gradients = rows[..., : query.shape[-1]], of_key, of_value
+        gradients = rows[..., :-1], of_key, of_value
         return tuple(ops.cast(gradient, value.dtype) for gradient in gradients)
 
     return compute(query, key, value)
