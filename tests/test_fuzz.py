@@ -175,6 +175,7 @@ FLAG_TEXTS = st.sampled_from(
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @settings(max_examples=CASES // 8)
 @given(st.data())
 def test_commands_of_a_run(workdir, tmp_path_factory, capsys, data):

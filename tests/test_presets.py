@@ -168,7 +168,10 @@ def pictures(tmp_path_factory):
 # test_train and test_commands run digits and mnist_conditional. The rest is slow. Those
 # of which another preset has similar networks need not be run each time.
 FAST = ("mnist_infogan",)
-EXHAUSTIVE = ("cifar10", "imagenet128_official", "imagenet128_paper", "lsun_church")
+EXHAUSTIVE = (
+    *("cifar10", "imagenet128_official", "imagenet128_paper"),
+    *("imagenet128_studiogan", "lsun_church"),
+)
 
 
 def marks_of(name):

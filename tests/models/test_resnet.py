@@ -168,7 +168,10 @@ def test_settings_of_the_last_layers():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "precision",
+    ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.exhaustive)],
+)
 def test_a_step_at_128_px_fits_in_memory(precision):
     """The networks of configs/imagenet128.py with 8 images, in their own process."""
     script = f"""
