@@ -120,10 +120,11 @@ class DiscriminatorBlock(keras.layers.Layer):
             inputs_shape: `(batch, height, width, channels)`.
         """
         batch, height, width, channels = inputs_shape
-        kept, pooled = channels + 2 * self.filters, channels + 2 * self.filters
+        positions = batch * height * width
+        kept = channels + 2 * self.filters
         if not self.downsample:
-            return batch * height * width * (kept + 2 * self.filters)
-        return batch * height * width * kept + batch * height * width // 4 * pooled
+            return positions * (kept + 2 * self.filters)
+        return (positions + positions // 4) * kept
 
     def get_config(self) -> dict[str, Any]:
         return {
