@@ -7,6 +7,7 @@ import keras
 from sagan_tf.layers.conditional_batch_normalization import (
     ConditionalBatchNormalization,
 )
+from sagan_tf.layers.conv2d import Conv2D
 from sagan_tf.layers.reflection_conv2d import ReflectionConv2D
 from sagan_tf.layers.spectral_normalization import SpectralNormalization
 
@@ -17,7 +18,7 @@ def convolution(
     kernel_size: int,
     name: str,
     normalize: bool = True,
-    layer_class: Any = keras.layers.Conv2D,
+    layer_class: Any = Conv2D,
 ) -> Any:
     """Returns a convolution that pads the map.
 

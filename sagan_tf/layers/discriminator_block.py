@@ -3,6 +3,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from sagan_tf.layers.conv2d import Conv2D
 from sagan_tf.layers.convolution import convolution
 from sagan_tf.layers.pooling_conv2d import PoolingConv2D
 from sagan_tf.layers.resampling import pool
@@ -80,7 +81,7 @@ class DiscriminatorBlock(keras.layers.Layer):
             filters,
             3,
             "convolution_2",
-            layer_class=PoolingConv2D if downsample else keras.layers.Conv2D,
+            layer_class=PoolingConv2D if downsample else Conv2D,
         )
         self.shortcut: Any = None
 

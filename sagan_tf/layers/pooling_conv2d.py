@@ -1,6 +1,6 @@
 import keras
-from keras import ops
 
+from sagan_tf.layers.kernel_gradient import convolve
 from sagan_tf.layers.resampling import ResamplingConv2D, pool, sum_shifted
 from sagan_tf.types import Shape, Tensor
 
@@ -32,13 +32,7 @@ class PoolingConv2D(ResamplingConv2D):
         is_even = not any(size is None or size % 2 for size in sizes)
         if not is_even or not self.is_fused(tuple(size // 2 for size in sizes)):
             return pool(super().convolution_op(inputs, kernel))
-        return ops.conv(
-            inputs,
-            sum_shifted(kernel) / 4,
-            strides=2,
-            padding="same",
-            data_format="channels_last",
-        )
+        return convolve(inputs, sum_shifted(kernel) / 4, strides=2)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, height, width, _ = input_shape

@@ -8,9 +8,9 @@ stride 2, gives the same with 2.25 times fewer multiplications (of a 3x3 kernel)
 
 from typing import Any
 
-import keras
 from keras import ops
 
+from sagan_tf.layers.conv2d import Conv2D
 from sagan_tf.types import Shape, Tensor
 
 
@@ -40,7 +40,7 @@ def sum_shifted(kernel: Tensor) -> Tensor:
     return kernel
 
 
-class ResamplingConv2D(keras.layers.Conv2D):
+class ResamplingConv2D(Conv2D):
     """What `UpsamplingConv2D` and `PoolingConv2D` share.
 
     A subclass has the method `convolution_op`, which Keras' convolutions call with the

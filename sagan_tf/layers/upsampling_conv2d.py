@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from sagan_tf.layers.kernel_gradient import convolve_transposed
 from sagan_tf.layers.resampling import ResamplingConv2D, sum_shifted, upsample
 from sagan_tf.types import Shape, Tensor
 
@@ -32,13 +33,7 @@ class UpsamplingConv2D(ResamplingConv2D):
         # A transposed convolution scatters pixels instead of gathering them: its kernel
         # is turned around, and its input axis is the last one.
         kernel = sum_shifted(ops.flip(kernel, (0, 1)))
-        return ops.conv_transpose(
-            inputs,
-            ops.transpose(kernel, (0, 1, 3, 2)),
-            strides=2,
-            padding="same",
-            data_format="channels_last",
-        )
+        return convolve_transposed(inputs, ops.transpose(kernel, (0, 1, 3, 2)))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, height, width, _ = input_shape

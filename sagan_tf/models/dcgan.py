@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from sagan_tf.layers import SelfAttention, SpectralNormalization
+from sagan_tf.layers.conv2d import Conv2D, Conv2DTranspose
 from sagan_tf.models.network import Discriminator, Generator, Network, check_choice
 
 SMALLEST_MAP = 4
@@ -134,7 +135,7 @@ class DCGANGenerator(_DCGAN, Generator):
 
     def _transposed_convolution(self, filters: int, strides: int, name: str) -> Any:
         # PyTorch counts the fan-in of a transposed convolution on its output channels.
-        return keras.layers.Conv2DTranspose(
+        return Conv2DTranspose(
             filters,
             kernel_size=4,
             strides=strides,
@@ -213,7 +214,7 @@ class DCGANDiscriminator(_DCGAN, Discriminator):
         return (8, 4)
 
     def _convolution(self, inputs: int, filters: int, padding: str, name: str) -> Any:
-        return keras.layers.Conv2D(
+        return Conv2D(
             filters,
             kernel_size=4,
             strides=2 if padding == "same" else 1,

@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from sagan_tf.layers import SelfAttention
+from sagan_tf.layers.conv2d import Conv2D, Conv2DTranspose
 from sagan_tf.models.network import Discriminator, Generator, Network
 from sagan_tf.types import Tensor
 
@@ -219,7 +220,7 @@ def _dense(units: int, dtype: Any, name: str) -> Any:
 
 
 def _convolution(filters: int, dtype: Any, name: str) -> Any:
-    return keras.layers.Conv2D(
+    return Conv2D(
         filters,
         kernel_size=4,
         strides=2,
@@ -232,7 +233,7 @@ def _convolution(filters: int, dtype: Any, name: str) -> Any:
 
 
 def _transposed_convolution(filters: int, dtype: Any, name: str) -> Any:
-    return keras.layers.Conv2DTranspose(
+    return Conv2DTranspose(
         filters,
         kernel_size=4,
         strides=2,
