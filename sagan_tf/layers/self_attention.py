@@ -4,11 +4,18 @@ import keras
 from keras import ops
 
 from sagan_tf.layers.chunked_attention import attend_in_chunks
+from sagan_tf.layers.processor import is_cpu
 from sagan_tf.layers.spectral_normalization import SpectralNormalization
 from sagan_tf.types import Shape, Tensor
 
-_LARGE = 2**22  # scores of an image; `benchmarks/README.md` has the measurement
+# How many scores an image must have for chunks, and how many are in a chunk. On a CPU
+# chunks of single images fit the cache, and are as fast as all scores at once: in half
+# precision, whose casts are bound by memory, from smaller maps on.
+# `benchmarks/README.md` has the measurements.
+_LARGE = 2**22
+_LARGE_IN_HALF_PRECISION = 2**20
 _CHUNK = 2**20
+_CHUNK_IN_CACHE = 2**21
 
 
 @keras.saving.register_keras_serializable(package="sagan_tf")
@@ -48,9 +55,9 @@ class SelfAttention(keras.layers.Layer):
         chunk_size: Positive integer: the scores of at most so many queries exist at a
             time, and are computed again for the gradient, so that memory grows with
             `N + M` instead of `N * M`. None: all scores exist. `"auto"`: chunks where
-            that saves much memory, from 64x64 positions with pooling on. Results are
-            the same up to rounding. Chunks need `normalize_over="keys"` and maps of
-            known size; with `return_attention_scores` there are none. Second
+            that saves much memory, from 64x64 positions with pooling on, or time.
+            Results are the same up to rounding. Chunks need `normalize_over="keys"` and
+            maps of known size; with `return_attention_scores` there are none. Second
             derivatives work too, but not under TensorFlow's XLA.
 
     Call arguments:
@@ -190,12 +197,12 @@ class SelfAttention(keras.layers.Layer):
         training: bool = False,
     ) -> Tensor:
         self._check_input_shape(inputs.shape)
-        chunk_size = self._choose_chunk_size(inputs.shape)
-        if return_attention_scores or chunk_size is None:
+        chunks = self._choose_chunks(inputs.shape)
+        if return_attention_scores or chunks is None:
             attended, scores = self.attend(inputs, training)
         else:
             query, key, value = self._project(inputs, training)
-            attended = attend_in_chunks(query, key, value, chunk_size)
+            attended = attend_in_chunks(query, key, value, *chunks)
             attended = self._project_back(attended, inputs, training)
         # In float32: half precision would round gamma and its gradient, which is a sum
         # over the whole batch.
@@ -219,7 +226,8 @@ class SelfAttention(keras.layers.Layer):
     def count_scores(self, input_shape: tuple[int, ...]) -> int:
         """Counts the scores that exist at a time in training, for a map's shape."""
         batch, queries, keys = self.compute_scores_shape(input_shape)
-        return batch * (self._choose_chunk_size(input_shape) or queries) * keys
+        chunk_size, group_size = self._choose_chunks(input_shape) or (queries, None)
+        return (group_size or batch) * chunk_size * keys
 
     def compute_output_spec(
         self,
@@ -264,19 +272,28 @@ class SelfAttention(keras.layers.Layer):
             attended = self.output_projection(attended, training=training)
         return attended
 
-    def _choose_chunk_size(self, input_shape: Shape) -> int | None:
-        """Returns how many queries are in a chunk, or None for all at once."""
-        _, height, width, _ = input_shape
-        if self.chunk_size is None or not (height and width):
+    def _choose_chunks(self, input_shape: Shape) -> tuple[int, int | None] | None:
+        """Returns how the scores are divided, or None if all are computed at once.
+
+        Returns:
+            - How many queries are in a chunk.
+            - Of how many images, or None for the whole batch.
+        """
+        batch, queries, keys = self.compute_scores_shape(input_shape)
+        if self.chunk_size is None or not queries:
             return None
-        queries = height * width
-        keys = queries // self.pool_size**2
-        most = self.chunk_size
-        if most == "auto":
-            if self.normalize_over == "queries" or queries * keys < _LARGE:
-                return None
-            most = max(1, _CHUNK // keys)
-        return max(size for size in range(1, most + 1) if queries % size == 0)
+        if self.chunk_size != "auto":
+            return _largest_divisor(queries, self.chunk_size), None
+        if self.normalize_over == "queries":
+            return None
+        in_cache = batch is not None and is_cpu()
+        is_half = in_cache and self.compute_dtype != "float32"
+        if queries * keys < (_LARGE_IN_HALF_PRECISION if is_half else _LARGE):
+            return None
+        if not in_cache:
+            return _largest_divisor(queries, _CHUNK // keys), None
+        chunk_size = _largest_divisor(queries, _CHUNK_IN_CACHE // keys)
+        return chunk_size, _largest_divisor(batch, _CHUNK_IN_CACHE // (queries * keys))
 
     def _convolution(self, name: str, index: int, filters: int) -> Any:
         convolution = keras.layers.Conv2D(
@@ -329,6 +346,11 @@ class SelfAttention(keras.layers.Layer):
                     f"pool_size={self.pool_size}. "
                     f"Received: input_shape={tuple(input_shape)}"
                 )
+
+
+def _largest_divisor(number: int, most: int) -> int:
+    """Returns the largest divisor that is not above `most`, and 1 if that is below."""
+    return max(i for i in range(1, max(most, 1) + 1) if number % i == 0)
 
 
 def _copy_initializer(initializer: Any, index: int) -> Any:

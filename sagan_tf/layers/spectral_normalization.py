@@ -106,7 +106,8 @@ class SpectralNormalization(keras.layers.Wrapper):
         sigma, u = self._power_iteration(kernel)
         if training:
             self.u.assign(u)
-        normalized = kernel / ops.maximum(sigma, self.epsilon)
+        # The gradient of a product needs less memory than that of a quotient.
+        normalized = kernel * (1 / ops.maximum(sigma, self.epsilon))
         # An inner scope hides an outer one, so the bias must be passed on as well.
         values = [(w, w.value) for w in self.layer.variables if w is not self.kernel]
         values.append((self.kernel, normalized))

@@ -109,7 +109,11 @@ class Network(keras.Model):
         return inputs, {}
 
     def walk(
-        self, inputs: Tensor, labels: Tensor | None = None, training: bool = False
+        self,
+        inputs: Tensor,
+        labels: Tensor | None = None,
+        training: bool = False,
+        return_attention_scores: bool = True,
     ) -> Iterator[tuple[Any, Tensor, Tensor, Tensor | None]]:
         """Runs the stack layer by layer.
 
@@ -117,6 +121,8 @@ class Network(keras.Model):
             inputs: Latents `[batch, latent_dim]` or images.
             labels: Integers `[batch]`, or None.
             training: Boolean, whether to use batch statistics and to update state.
+            return_attention_scores: Boolean. Without the scores large maps are attended
+                in chunks.
 
         Yields:
             Each layer with its input, its output and, for `SelfAttention`, its scores,
@@ -125,7 +131,7 @@ class Network(keras.Model):
         x, further_inputs = self.split_inputs(inputs, labels)
         for layer in self.stack:
             scores = None
-            if isinstance(layer, SelfAttention):
+            if return_attention_scores and isinstance(layer, SelfAttention):
                 outputs, scores = layer(
                     x, return_attention_scores=True, training=training
                 )
@@ -178,12 +184,17 @@ class Network(keras.Model):
         return layer.compute_output_shape(*shapes)
 
     def _apply_stack(
-        self, inputs: Tensor, labels: Tensor | None, training: bool
+        self,
+        inputs: Tensor,
+        labels: Tensor | None,
+        training: bool,
+        return_attention_scores: bool,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the stack's output and the attention scores by layer name."""
         self._check_labels(labels)
         x, maps = inputs, {}
-        for layer, _, outputs, scores in self.walk(inputs, labels, training):
+        steps = self.walk(inputs, labels, training, return_attention_scores)
+        for layer, _, outputs, scores in steps:
             x = outputs
             if scores is not None:
                 maps[layer.name] = scores
@@ -252,7 +263,9 @@ class Generator(Network):
         training: bool = False,
         return_attention_scores: bool = False,
     ) -> Tensor:
-        x, scores = self._apply_stack(latents, labels, training)
+        x, scores = self._apply_stack(
+            latents, labels, training, return_attention_scores
+        )
         x = self.to_image(x, training=training)
         images = self.activate(ops.cast(x, "float32"))
         return (images, scores) if return_attention_scores else images
@@ -300,7 +313,7 @@ class Discriminator(Network):
         training: bool = False,
         return_attention_scores: bool = False,
     ) -> Tensor:
-        x, scores = self._apply_stack(images, labels, training)
+        x, scores = self._apply_stack(images, labels, training, return_attention_scores)
         logits = self.compute_logits(x, labels, training)
         return (logits, scores) if return_attention_scores else logits
 
