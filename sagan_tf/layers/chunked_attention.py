@@ -45,13 +45,9 @@ def attend_in_chunks(
         def gradient(*arguments: Tensor, upstream: Tensor = None) -> tuple[Tensor, ...]:
             if upstream is None:
                 (upstream,) = arguments
-            # The mean that the softmax's gradient subtracts, of all keys of a query, is
-            # a sum over channels as well.
-            means = ops.cast(upstream, "float32") * ops.cast(outputs, "float32")
-            means = ops.sum(means, axis=-1, keepdims=True)
             return _map_groups(
                 lambda *group: _differentiate_group(chunk_size, *group),
-                (query, key, value, upstream, means),
+                (query, key, value, upstream),
                 group_size,
                 [x.shape[1:] for x in (query, key, value)],
             )
@@ -111,12 +107,11 @@ def _differentiate_group(
     key: Tensor,
     value: Tensor,
     upstream: Tensor,
-    means: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Returns the gradients by queries, keys and values."""
     batch, num_chunks = ops.shape(query)[0], query.shape[1] // chunk_size
     if num_chunks == 1:
-        return _backpropagate(query, key, value, upstream, means)
+        return _backpropagate(query, key, value, upstream)
 
     def step(
         _: Tensor, totals: tuple[Tensor, Tensor, Tensor]
@@ -127,13 +122,10 @@ def _differentiate_group(
         rows, key_total, value_total = totals
         chunk = ops.cast(rows[:, :chunk_size, :-1], query.dtype)
         start = ops.cast(rows[0, 0, -1], "int32")
-        of_outputs, of_means = (
-            ops.slice(x, (0, start, 0), (batch, chunk_size, x.shape[-1]))
-            for x in (upstream, means)
+        outputs = ops.slice(
+            upstream, (0, start, 0), (batch, chunk_size, upstream.shape[-1])
         )
-        of_chunk, of_key, of_value = _backpropagate(
-            chunk, key, value, of_outputs, of_means
-        )
+        of_chunk, of_key, of_value = _backpropagate(chunk, key, value, outputs)
         done = ops.cast(of_chunk, "float32")
         done = ops.concatenate([done, rows[:, :chunk_size, -1:]], axis=-1)
         return (
@@ -166,16 +158,17 @@ def _score(query: Tensor, key: Tensor) -> Tensor:
 
 
 def _backpropagate(
-    query: Tensor, key: Tensor, value: Tensor, upstream: Tensor, means: Tensor
+    query: Tensor, key: Tensor, value: Tensor, upstream: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Returns the gradients of a chunk's output by queries, keys and values."""
     scores = _score(query, key)
     rounded = ops.cast(scores, value.dtype)
     of_value = ops.matmul(ops.transpose(rounded, (0, 2, 1)), upstream)
     of_scores = ops.matmul(upstream, ops.transpose(value, (0, 2, 1)))
+    of_scores = ops.cast(of_scores, "float32")
     # The softmax's: a score can grow only as the others of its query shrink.
-    of_logits = scores * (ops.cast(of_scores, "float32") - means)
-    of_logits = ops.cast(of_logits, value.dtype)
+    mean = ops.sum(of_scores * scores, axis=-1, keepdims=True)
+    of_logits = ops.cast(scores * (of_scores - mean), value.dtype)
     of_query = ops.matmul(of_logits, key)
     of_key = ops.matmul(ops.transpose(of_logits, (0, 2, 1)), query)
     return of_query, of_key, of_value

@@ -139,4 +139,5 @@ def _with_products(
 
         return function(inputs, kernel, strides), gradient
 
-    return compute(inputs, kernel)
+    # Of variables TensorFlow would expect another kind of gradient function.
+    return compute(ops.copy(inputs), ops.copy(kernel))

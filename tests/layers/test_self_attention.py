@@ -4,6 +4,7 @@ import pytest
 from keras import ops
 
 from sagan_tf.layers import SelfAttention
+from sagan_tf.layers.chunked_attention import attend_in_chunks
 from tests.backends import BACKEND, POLICIES, array, dtype, gradients
 
 VARIANTS = {
@@ -215,21 +216,68 @@ def test_chunks_have_second_derivatives(compiled):
         np.testing.assert_allclose(chunked, plain, atol=1e-5 * largest)
 
 
-def test_large_maps_are_attended_in_chunks(monkeypatch):
-    sizes = []
+@pytest.mark.parametrize("chunk_size", [6, 24])
+@pytest.mark.parametrize("group_size", [1, 2, 4])
+def test_groups_of_images_change_nothing(group_size, chunk_size):
+    random = np.random.default_rng(0)
+    shapes = [(4, 24, 3), (4, 6, 3), (4, 6, 5)]
+    values = keras.layers.Layer()
+    weights = [values.add_weight(shape=shape) for shape in shapes]
+    for weight, shape in zip(weights, shapes, strict=True):
+        weight.assign(random.normal(size=shape))
+    results = []
+    for sizes in ((24, None), (chunk_size, group_size)):
+
+        def compute_loss(sizes=sizes):
+            tensors = map(ops.copy, weights)
+            return ops.sum(ops.sin(attend_in_chunks(*tensors, *sizes)))
+
+        results.append(
+            [
+                array(compute_loss()),
+                *gradients(compute_loss, weights),
+            ]
+        )
+    for whole, grouped in zip(*results, strict=True):
+        np.testing.assert_allclose(grouped, whole, rtol=1e-4, atol=1e-6)
+
+
+@pytest.fixture
+def divisions(monkeypatch):
+    """How attention was divided: pairs of chunk size and group size."""
+    calls = []
     monkeypatch.setattr(
         "sagan_tf.layers.self_attention.attend_in_chunks",
-        lambda query, key, value, chunk_size: sizes.append(chunk_size) or query,
+        lambda query, key, value, *sizes: calls.append(sizes) or query,
     )
+    return calls
+
+
+def test_large_maps_are_attended_in_chunks(divisions, monkeypatch):
+    monkeypatch.setattr("sagan_tf.layers.self_attention.is_cpu", lambda: False)
     layer = SelfAttention(key_reduction=1)
     for size in (32, 45, 46, 64, 61):
         layer(np.zeros((1, size, size, 2), "float32"))
     # 46 * 46 queries in chunks of at most 2**20 / 46**2, a divisor of their number.
-    assert sizes == [92, 256, 61]
+    assert divisions == [(92, None), (256, None), (61, None)]
     outputs, scores = layer(
         np.zeros((1, 46, 46, 2), "float32"), return_attention_scores=True
     )
     assert scores.shape == (1, 46**2, 46**2)
     assert layer.count_scores((3, 46, 46, 2)) == 3 * 92 * 46**2
     assert layer.count_scores((3, 32, 32, 2)) == 3 * 32**4
-    assert len(sizes) == 3
+    assert len(divisions) == 3
+
+
+def test_a_cpu_attends_to_single_images(divisions, monkeypatch):
+    monkeypatch.setattr("sagan_tf.layers.self_attention.is_cpu", lambda: True)
+    layer = SelfAttention(key_reduction=1)
+    for size in (32, 64):
+        layer(np.zeros((2, size, size, 2), "float32"))
+    half = SelfAttention(key_reduction=1, dtype="mixed_bfloat16")
+    for size in (31, 32, 64):
+        half(np.zeros((2, size, size, 2), "float32"))
+    # 2**21 scores at a time: of two images where these have 2**20 each.
+    assert divisions == [(512, 1), (1024, 2), (512, 1)]
+    assert layer.count_scores((2, 64, 64, 2)) == half.count_scores((2, 32, 32, 2))
+    assert layer.count_scores((2, 64, 64, 2)) == 2**21

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from sagan_tf.layers import SelfAttention
 from tests.backends import BACKEND, MODES, array
 from tests.contract import Contract, find_constant_arguments
 from tests.models.cases import CASES, NETWORKS, REFUSED, REFUSED_BY_ONE
@@ -46,6 +47,18 @@ class TestNetworks(Contract):
             np.testing.assert_allclose(array(maps), array(scores[name]), atol=1e-6)
         for before, after in zip(steps, steps[1:], strict=False):
             assert after[1] is before[2]
+
+    def test_only_asked_scores_are_computed(self, case, layer, monkeypatch):
+        """Otherwise large maps could not be attended in chunks."""
+        monkeypatch.setattr(SelfAttention, "attend", lambda *args: 1 / 0)
+        for part in layer.stack:
+            if isinstance(part, SelfAttention):
+                monkeypatch.setattr(part, "chunk_size", 4)
+                monkeypatch.setattr(part, "normalize_over", "keys")
+        layer(*case.inputs)
+        if case.attention:
+            with pytest.raises(ZeroDivisionError):
+                layer(*case.inputs, return_attention_scores=True)
 
     def test_labels_are_checked(self, case, layer):
         inputs, *labels = case.inputs
