@@ -13,7 +13,7 @@ TRANSPOSED = {"Conv2D": False, "Conv2DTranspose": True}
 
 @pytest.fixture(autouse=True)
 def products(monkeypatch):
-    """Every kernel counts as large; returns the shape of each gradient's smaller map."""
+    """Every kernel counts as large; returns the smaller map of each gradient."""
     calls = []
     original = kernel_gradient.differentiate_by_kernel
 
