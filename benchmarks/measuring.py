@@ -72,6 +72,8 @@ def measure_ceiling(dtype, size=4096, repeats=5):
 def count_gflop(function):
     """Returns the GFLOP of the matrix products and convolutions of a graph.
 
+    Those within loops are not counted.
+
     Args:
         function: Concrete function, whose tensors have known shapes.
     """

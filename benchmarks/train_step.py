@@ -5,7 +5,8 @@
 
 takes the flags of `sagan-tf train`, and `--repeats`. It trains on random images, which
 are in memory, and prints one JSON line. The limit ("ceiling") is the speed of a product
-of two 4096x4096 matrices in the same precision.
+of two 4096x4096 matrices in the same precision. Operations within loops, which
+attention in chunks has, are not counted.
 """
 
 import dataclasses
