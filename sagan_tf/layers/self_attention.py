@@ -322,7 +322,8 @@ class SelfAttention(keras.layers.Layer):
 
     def _flatten(self, features: Tensor) -> Tensor:
         # [B, H, W, C] -> [B, N, C]
-        return ops.reshape(features, (ops.shape(features)[0], -1, features.shape[-1]))
+        batch, height, width, channels = ops.shape(features)
+        return ops.reshape(features, (batch, height * width, channels))
 
     def _check_input_shape(self, input_shape: Shape) -> None:
         if len(input_shape) != 4 or input_shape[-1] is None:

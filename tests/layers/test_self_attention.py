@@ -281,3 +281,29 @@ def test_a_cpu_attends_to_single_images(divisions, monkeypatch):
     assert divisions == [(512, 1), (1024, 2), (512, 1)]
     assert layer.count_scores((2, 64, 64, 2)) == half.count_scores((2, 32, 32, 2))
     assert layer.count_scores((2, 64, 64, 2)) == 2**21
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="A batch can be unknown there.")
+@pytest.mark.parametrize("pool_size", [1, 2])
+def test_chunks_of_an_unknown_batch(pool_size):
+    import tensorflow as tf
+
+    def differentiate(layer, x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = layer(x)
+            loss = tf.reduce_sum(tf.sin(outputs))
+        return outputs, tape.gradient(loss, x)
+
+    layer, x = make(pool_size=pool_size, chunk_size=5)
+    plain = SelfAttention(pool_size=pool_size, chunk_size=None)
+    plain.build(SHAPE)
+    plain.set_weights(layer.get_weights())
+    unknown = tf.TensorSpec([None, *SHAPE[1:]])
+    compiled = tf.function(lambda x: differentiate(layer, x)).get_concrete_function(
+        unknown
+    )
+    for chunked, expected in zip(
+        compiled(tf.constant(x)), differentiate(plain, tf.constant(x)), strict=True
+    ):
+        np.testing.assert_allclose(chunked, expected, rtol=1e-4, atol=1e-5)
