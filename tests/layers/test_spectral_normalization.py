@@ -3,6 +3,7 @@ import pytest
 from keras import layers, ops
 
 from sagan_tf.layers import SpectralNormalization
+from sagan_tf.layers.conv2d import Conv2D, Conv2DTranspose
 from tests.backends import (
     BACKEND,
     MODES,
@@ -17,6 +18,12 @@ from tests.backends import (
 WRAPPED = {
     "conv": (lambda **k: layers.Conv2D(6, 3, **k), (2, 8, 8, 4)),
     "conv_transpose": (lambda **k: layers.Conv2DTranspose(6, 4, 2, **k), (2, 4, 4, 5)),
+    # Kernels that are larger than the inputs: these are divided by sigma.
+    "large_conv": (lambda **k: Conv2D(15, 3, padding="same", **k), (2, 1, 2, 3)),
+    "large_conv_transpose": (
+        lambda **k: Conv2DTranspose(8, 4, 2, padding="same", **k),
+        (2, 1, 2, 3),
+    ),
     "dense": (lambda **k: layers.Dense(7, **k), (3, 5)),
     "embedding": (lambda **k: layers.Embedding(9, 4, **k), (3,)),
 }
@@ -49,7 +56,7 @@ def true_sigma(kernel, axis):
 
 
 def row_axis(name):
-    return -2 if name == "conv_transpose" else -1
+    return -2 if name.endswith("conv_transpose") else -1
 
 
 @pytest.mark.parametrize(("mode", "policy"), MODES_AND_POLICIES)
