@@ -108,6 +108,8 @@ def draw(cases, path):
             if (c["pool_size"], c["chunk_size"]) == (pool_size, chunk_size)
             and c["seconds"]
         ]
+        if not points:
+            continue
         positions, seconds, memory = zip(*points, strict=True)
         style = "o--" if chunk_size == "None" else "o-"
         name = f"{label}, {names.get(chunk_size, chunk_size)}"

@@ -230,8 +230,10 @@ class Sampler:
 
     @functools.cached_property
     def _render_batch(self) -> Callable:
-        generator = self.generator
-        return tf.function(lambda *inputs: to_uint8(generator(*inputs, training=False)))
+        def render(*inputs: Tensor) -> Tensor:
+            return to_uint8(self.generator(*inputs, training=False))
+
+        return tf.function(render, autograph=False)
 
     @functools.cached_property
     def _draw_latents(self) -> Callable:
@@ -240,7 +242,7 @@ class Sampler:
         def draw(seed: Tensor) -> Tensor:
             return draw_latents(self.latent_distribution, [size], seed)
 
-        return tf.function(functools.partial(_draw_each, draw))
+        return tf.function(functools.partial(_draw_each, draw), autograph=False)
 
     @functools.cached_property
     def _draw_labels(self) -> Callable:
@@ -248,7 +250,7 @@ class Sampler:
             seed = tf.random.experimental.stateless_fold_in(seed, LABELS)
             return draw_labels(self.num_classes, [], seed)
 
-        return tf.function(functools.partial(_draw_each, draw))
+        return tf.function(functools.partial(_draw_each, draw), autograph=False)
 
     def _check_labels(self, labels: Any, num_images: int) -> np.ndarray:
         if not self.num_classes:

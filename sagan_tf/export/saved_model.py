@@ -67,9 +67,13 @@ def export_saved_model(sampler: Sampler, path: str | Path) -> Path:
         return {"images": images, **scores}
 
     archive = keras.export.ExportArchive()
-    archive.add_endpoint("serving_default", serve, inputs)
-    archive.add_endpoint("sample", sample, controls)
-    archive.add_endpoint("attention", attention, inputs)
+    for name, function, signature in (
+        ("serving_default", serve, inputs),
+        ("sample", sample, controls),
+        ("attention", attention, inputs),
+    ):
+        function = tf.autograph.experimental.do_not_convert(function)
+        archive.add_endpoint(name, function, signature)
 
     with replacing(path, (tf.errors.OpError,)) as partial:
         archive.write_out(str(partial), verbose=False)

@@ -57,9 +57,13 @@ def make_execution(model: SAGAN, strategy: Any, steps_per_execution: int) -> Cal
 
     It returns the metrics since they were last reset on this worker.
     """
-    train_step = model.train_step
+    # AutoGraph would translate its source code for seconds. The loop needs that; the
+    # step, as in Keras, does not.
+    train_step = tf.autograph.experimental.do_not_convert(model.train_step)
     if model.jit_compile:
-        train_step = tf.function(train_step, jit_compile=True, reduce_retracing=True)
+        train_step = tf.function(
+            train_step, autograph=False, jit_compile=True, reduce_retracing=True
+        )
 
     @tf.function(reduce_retracing=True)
     def execute(iterator: Any, count: Tensor) -> dict[str, Tensor]:
