@@ -10,6 +10,7 @@ the process has grown by, besides the input, the weights and TensorFlow itself.
 import argparse
 import itertools
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -54,8 +55,12 @@ def compare(arguments):
         }
         command = [sys.executable, __file__, *sys.argv[1:], "--case", json.dumps(case)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-        # A case that does not fit the memory is killed.
-        found = json.loads(done.stdout) if done.returncode == 0 else {"seconds": None}
+        if done.returncode == 0:
+            found = json.loads(done.stdout)
+        elif done.returncode == -signal.SIGKILL:  # it did not fit the memory
+            found = {"seconds": None}
+        else:
+            sys.exit(f"{case}: failed")
         cases.append({**case, **found})
         print(cases[-1], flush=True)
     if arguments.plot:
@@ -99,13 +104,14 @@ def draw(cases, path):
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     names = {"None": "plain", "auto": "chunks"}
-    keys = dict.fromkeys((c["pool_size"], c["chunk_size"]) for c in cases)
-    for pool_size, chunk_size in keys:
+    keys = ("precision", "pool_size", "chunk_size")
+    lines = dict.fromkeys(tuple(case[key] for key in keys) for case in cases)
+    for precision, pool_size, chunk_size in lines:
         label = "full" if pool_size == 1 else f"pooled {pool_size}x{pool_size}"
         points = [
             (c["size"] ** 2, c["seconds"], c["memory_gib"])
             for c in cases
-            if (c["pool_size"], c["chunk_size"]) == (pool_size, chunk_size)
+            if tuple(c[key] for key in keys) == (precision, pool_size, chunk_size)
             and c["seconds"]
         ]
         if not points:
@@ -113,6 +119,8 @@ def draw(cases, path):
         positions, seconds, memory = zip(*points, strict=True)
         style = "o--" if chunk_size == "None" else "o-"
         name = f"{label}, {names.get(chunk_size, chunk_size)}"
+        if len({case["precision"] for case in cases}) > 1:
+            name += f", {precision}"
         color = f"C{pool_size - 1}"
         axes[0].plot(positions, memory, style, color=color, label=name)
         axes[1].plot(positions, seconds, style, color=color, label=name)

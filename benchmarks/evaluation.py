@@ -42,7 +42,7 @@ def measure(arguments):
     from sagan_tf.sampling import Sampler
 
     config = with_classes(load_preset(arguments.config))
-    sampler = Sampler(build_generator(config))
+    sampler = Sampler(build_generator(config), config.latent_distribution)
     fake = generated_images(sampler, "generator", 0, arguments.num_images)
     real = find_images("train", config, arguments.num_images)
 
@@ -59,7 +59,7 @@ def measure(arguments):
     timed("real_features_cached", lambda: make(Evaluator, extractor, real))
     timed("sampling", lambda: sampler.generate(arguments.num_images))
     features, _ = timed(
-        "generated_features", lambda: evaluator.compute(fake, ["frechet"])
+        "sampling_features_and_frechet", lambda: evaluator.compute(fake, ["frechet"])
     )
     for name in METRICS:
         metric = ALL_METRICS[name]

@@ -1,4 +1,4 @@
-"""The gradient of a convolution by its kernel, as TensorFlow or as products compute it.
+"""The weight gradient of a convolution, by TensorFlow or by matrix products.
 
     python benchmarks/kernel_gradient.py --precision=float32
 
@@ -36,7 +36,9 @@ def main():
     parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()
     start_tensorflow()
-    dtype = arguments.precision
+    import keras
+
+    dtype = keras.DTypePolicy(arguments.precision).compute_dtype
     cases = []
     for sizes in CONVOLUTIONS:
         seconds = measuring.alternate(make_steps(*sizes, dtype), arguments.repeats)

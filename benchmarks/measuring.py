@@ -46,7 +46,9 @@ def alternate(functions, repeats, warm_up=2):
 
 
 def summarize(seconds):
-    """Returns the median, and the lowest and highest quarter's border."""
+    """Returns the median and the quartiles."""
+    if len(seconds) == 1:
+        seconds = 2 * seconds
     quarters = statistics.quantiles(seconds, n=4, method="inclusive")
     return {
         "seconds": round(statistics.median(seconds), 5),
@@ -55,7 +57,7 @@ def summarize(seconds):
 
 
 def peak_memory_gib():
-    """Returns the most memory that this process has had."""
+    """Returns the peak memory of this process."""
     unit = 1 if platform.system() == "Darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30, 2)
 

@@ -37,7 +37,7 @@ def main():
     if config.conditional:
         config = dataclasses.replace(config, classes=("one", "two"))
     generator = build_generator(config)
-    sampler = Sampler(generator)
+    sampler = Sampler(generator, config.latent_distribution)
     count, batch = arguments.num_images, arguments.batch_size
     generate = tf.function(lambda *inputs: generator(*inputs, training=False))
     inputs = [tf.random.normal((batch, config.latent_dim))]

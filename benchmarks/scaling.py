@@ -19,7 +19,10 @@ from sagan_tf.start_tensorflow import start_tensorflow
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    # Not to take --width for --widths.
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], allow_abbrev=False
+    )
     parser.add_argument("--sizes", type=_integers, default=(32, 64, 128, 256))
     parser.add_argument("--widths", type=_integers, default=(16, 32, 64))
     arguments, train_flags = parser.parse_known_args()

@@ -29,9 +29,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         run, new = f"{folder}/run", f"{folder}/new"
         train = [*_command("train"), f"--config={arguments.config}"]
-        subprocess.run(
-            [*train, "--steps=1", f"--workdir={run}"], stdout=subprocess.DEVNULL
-        )
+        time_process([*train, "--steps=1", f"--workdir={run}"])
         cases = {
             "import_tensorflow": [sys.executable, "-c", "import tensorflow"],
             "import_keras": [sys.executable, "-c", "import keras"],

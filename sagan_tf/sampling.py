@@ -228,6 +228,8 @@ class Sampler:
             for layer, momentum in zip(normalizations, momenta, strict=True):
                 layer.momentum = momentum
 
+    # Without AutoGraph, which has nothing to translate here and takes half a second.
+
     @functools.cached_property
     def _render_batch(self) -> Callable:
         def render(*inputs: Tensor) -> Tensor:

@@ -67,13 +67,9 @@ def export_saved_model(sampler: Sampler, path: str | Path) -> Path:
         return {"images": images, **scores}
 
     archive = keras.export.ExportArchive()
-    for name, function, signature in (
-        ("serving_default", serve, inputs),
-        ("sample", sample, controls),
-        ("attention", attention, inputs),
-    ):
-        function = tf.autograph.experimental.do_not_convert(function)
-        archive.add_endpoint(name, function, signature)
+    archive.add_endpoint("serving_default", serve, inputs)
+    archive.add_endpoint("sample", sample, controls)
+    archive.add_endpoint("attention", attention, inputs)
 
     with replacing(path, (tf.errors.OpError,)) as partial:
         archive.write_out(str(partial), verbose=False)

@@ -1,8 +1,8 @@
 """Attention in linear memory: exact, chunk by chunk, with its own gradient.
 
 The scores of `N` queries for `M` keys fill `[N, M]`, and backpropagation keeps them.
-Here only those of a few queries exist at a time. They are forgotten, and computed again
-for the gradient, as in FlashAttention (Dao et al., 2022, arXiv 2205.14135).
+Here only those of a few queries exist at a time. They are discarded, and recomputed for
+the gradient, as in FlashAttention (Dao et al., 2022, arXiv 2205.14135).
 """
 
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def _map_groups(
     group_size: int | None,
     shapes: list[tuple[int, ...]],
 ) -> tuple[Tensor, ...]:
-    """Calls a function on a few images after the other and joins the results.
+    """Calls a function on groups of images in sequence and joins the results.
 
     Args:
         function: From a part of each tensor to a tuple of results.
@@ -117,8 +117,10 @@ def _differentiate_group(
         _: Tensor, totals: tuple[Tensor, Tensor, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
         # The first rows leave, and follow after the last ones with the gradients in
-        # place of the queries. A row has its own position, so that no part of a chunk
-        # can be computed before the one before it is done.
+        # place of the queries. TensorFlow runs iterations in parallel as far as they do
+        # not depend on one another, and so would have the scores of many chunks at
+        # once: the position of a chunk therefore comes from its rows, not from the
+        # loop's counter.
         rows, key_total, value_total = totals
         chunk = ops.cast(rows[:, :chunk_size, :-1], query.dtype)
         start = ops.cast(rows[0, 0, -1], "int32")
@@ -166,7 +168,7 @@ def _backpropagate(
     of_value = ops.matmul(ops.transpose(rounded, (0, 2, 1)), upstream)
     of_scores = ops.matmul(upstream, ops.transpose(value, (0, 2, 1)))
     of_scores = ops.cast(of_scores, "float32")
-    # The softmax's: a score can grow only as the others of its query shrink.
+    # The softmax: the gradient of the logits is P * (dP - rowsum(dP * P)).
     mean = ops.sum(of_scores * scores, axis=-1, keepdims=True)
     of_logits = ops.cast(scores * (of_scores - mean), value.dtype)
     of_query = ops.matmul(of_logits, key)

@@ -1,9 +1,9 @@
-"""Convolutions of small maps whose gradient by the kernel is quick on a CPU.
+"""Convolutions of small maps whose weight gradient is quick on a CPU.
 
-That gradient is the sum, over all positions, of products of inputs and upstream
-gradients. Convolution libraries for CPUs are made for large maps. Where the kernel is
-large and the map is small, one matrix product for each element of the window is up to
-five times as fast (`benchmarks/README.md`).
+The gradient of the kernel is the sum, over all positions, of products of inputs and
+upstream gradients. Convolution libraries for CPUs are made for large maps. Where the
+kernel is large and the map is small, one matrix product for each element of the window
+is up to five times as fast (`benchmarks/README.md`).
 """
 
 from collections.abc import Callable
@@ -58,12 +58,13 @@ def convolve_transposed(inputs: Tensor, kernel: Tensor, strides: int = 2) -> Ten
 def differentiate_by_kernel(
     larger: Tensor, smaller: Tensor, kernel_size: int, strides: int
 ) -> Tensor:
-    """Returns the gradient of a convolution by its kernel.
+    """Returns the gradient of a convolution with respect to its kernel.
 
     Args:
         larger: `[batch, height * strides, width * strides, channels]`, the inputs of a
             convolution, or the upstream gradient of a transposed one.
-        smaller: `[batch, height, width, features]`, the other one of the two.
+        smaller: `[batch, height, width, features]`, the smaller map: the upstream
+            gradient of a convolution, or the inputs of a transposed one.
         kernel_size: Positive integer `k`, a multiple of the strides.
         strides: Positive integer.
 
@@ -94,7 +95,7 @@ def differentiate_by_kernel(
 
 
 def _prefers_products(smaller: Shape, kernel: Shape, strides: int) -> bool:
-    """Returns whether matrix products are the quicker gradient.
+    """Returns whether matrix products give the weight gradient more quickly.
 
     Args:
         smaller: `(batch, height, width)` of the smaller map.
@@ -122,7 +123,10 @@ def _convolve_transposed(inputs: Tensor, kernel: Tensor, strides: int) -> Tensor
 def _with_products(
     function: Callable, inputs: Tensor, kernel: Tensor, strides: int
 ) -> Tensor:
-    """Calls one of both convolutions; its gradient by inputs is the other one."""
+    """Calls `function`, one of the two convolutions above.
+
+    The gradient of each with respect to its inputs is the other.
+    """
 
     @ops.custom_gradient
     def compute(inputs: Tensor, kernel: Tensor) -> Any:

@@ -31,13 +31,14 @@ def sum_shifted(kernel: Tensor) -> Tensor:
         kernel: `[k, k, inputs, outputs]`.
 
     Returns:
-        `[k + 1, k + 1, inputs, outputs]`.
+        `[k + 1, k + 1, inputs, outputs]`, summed in float32 and of the kernel's dtype.
     """
+    total = ops.cast(kernel, "float32")
     for axis in (0, 1):
         before, after = ([[0, 0] for _ in range(4)] for _ in range(2))
         before[axis], after[axis] = [1, 0], [0, 1]
-        kernel = ops.pad(kernel, before) + ops.pad(kernel, after)
-    return kernel
+        total = ops.pad(total, before) + ops.pad(total, after)
+    return ops.cast(total, kernel.dtype)
 
 
 class ResamplingConv2D(Conv2D):
@@ -53,11 +54,11 @@ class ResamplingConv2D(Conv2D):
             groups, and with channels last.
 
     Raises:
-        ValueError: if the arguments are other ones.
+        ValueError: if an argument is not supported.
     """
 
-    # Adding up the kernel costs more than it saves where there are many channels and
-    # few positions. `benchmarks/README.md` has the measurement.
+    # Summing the kernel costs more than it saves where there are many channels and few
+    # positions. `benchmarks/README.md` has the measurement, which was of CPUs alone.
     smallest_fused = 8  # resolution of the smaller map
 
     def __init__(self, filters: int, kernel_size: Any, **kwargs: Any):

@@ -53,12 +53,14 @@ class SelfAttention(keras.layers.Layer):
             a seed of its own.
         bias_initializer: Initializer of the biases, copied likewise.
         chunk_size: Positive integer: the scores of at most so many queries exist at a
-            time, and are computed again for the gradient, so that memory grows with
+            time, and are recomputed for the gradient, so that memory grows with
             `N + M` instead of `N * M`. None: all scores exist. `"auto"`: chunks where
-            that saves much memory, from 64x64 positions with pooling on, or time.
-            Results are the same up to rounding. Chunks need `normalize_over="keys"` and
-            maps of known size; with `return_attention_scores` there are none. Second
-            derivatives work too, but not under TensorFlow's XLA.
+            that saves much memory, from 64x64 positions with pooling on, or time, which
+            depends on the processor and the precision. Results are the same up to
+            rounding. Chunks need `normalize_over="keys"` and maps of known size; with
+            `return_attention_scores` there are none. Second derivatives work too, with
+            the memory of all scores, but not under TensorFlow's XLA; forward-mode
+            derivatives (`jax.jvp`) need `chunk_size=None`.
 
     Call arguments:
         inputs: Feature map, float `[batch, height, width, channels]`. It need not
@@ -286,9 +288,11 @@ class SelfAttention(keras.layers.Layer):
             return _largest_divisor(queries, self.chunk_size), None
         if self.normalize_over == "queries":
             return None
+        if queries * keys < _LARGE_IN_HALF_PRECISION:
+            return None
         in_cache = batch is not None and is_cpu()
-        is_half = in_cache and self.compute_dtype != "float32"
-        if queries * keys < (_LARGE_IN_HALF_PRECISION if is_half else _LARGE):
+        is_quicker = in_cache and self.compute_dtype in ("bfloat16", "float16")
+        if queries * keys < _LARGE and not is_quicker:
             return None
         if not in_cache:
             return _largest_divisor(queries, _CHUNK // keys), None
@@ -351,7 +355,8 @@ class SelfAttention(keras.layers.Layer):
 
 def _largest_divisor(number: int, most: int) -> int:
     """Returns the largest divisor that is not above `most`, and 1 if that is below."""
-    return max(i for i in range(1, max(most, 1) + 1) if number % i == 0)
+    most = min(max(most, 1), number)
+    return next(i for i in range(most, 0, -1) if number % i == 0)
 
 
 def _copy_initializer(initializer: Any, index: int) -> Any:

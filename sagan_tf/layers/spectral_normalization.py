@@ -7,8 +7,9 @@ from keras import ops
 from sagan_tf.layers.conv2d import Conv2D, Conv2DTranspose
 from sagan_tf.types import Shape, Tensor
 
-# Whatever the batch, an image is computed in the same way.
-_USUAL_BATCH = 64
+# Stands for the batch, so that an image is computed in the same way in batches of any
+# size.
+_TYPICAL_BATCH = 64
 
 
 @keras.saving.register_keras_serializable(package="sagan_tf")
@@ -21,9 +22,9 @@ class SpectralNormalization(keras.layers.Wrapper):
     1. runs `power_iterations` rounds of `v <- W'u / |W'u|`, `u <- Wv / |Wv|`, through
        which no gradient flows,
     2. computes `sigma = u'Wv`, through which the gradient flows,
-    3. calls the wrapped layer with `W / sigma` instead of `W`. Where the kernel of one
-       of this package's convolutions is much larger than the inputs, it divides these
-       instead, which gives the same with less work and memory.
+    3. calls the wrapped layer with `W / sigma` instead of `W`. In float32, where the
+       kernel of one of this package's convolutions is much larger than the inputs, it
+       divides these instead, which gives the same with less work and memory.
 
     The kernel itself is never overwritten. It stays float32 under every dtype policy,
     and its gradient is exactly that of `W / sigma(W)`. The only state is `u` (float32),
@@ -164,13 +165,16 @@ class SpectralNormalization(keras.layers.Wrapper):
         """Returns whether to divide the inputs by sigma instead of the kernel.
 
         That takes a layer that is linear in them, but for the bias. It is quicker where
-        the kernel has many more elements.
+        the kernel has many more elements. Half precision would round, and could
+        overflow, what is divided, and with it the gradient of sigma.
         """
         is_linear = isinstance(self.layer, Conv2D | Conv2DTranspose)
-        if not is_linear or None in inputs.shape[1:]:
+        if not is_linear or self.layer.compute_dtype != "float32":
+            return False
+        if None in inputs.shape[1:]:
             return False
         of_image = math.prod(inputs.shape[1:])
-        return _USUAL_BATCH * of_image <= math.prod(self.kernel.shape)
+        return _TYPICAL_BATCH * of_image <= math.prod(self.kernel.shape)
 
     def _normalize(self, vector: Tensor) -> Tensor:
         return vector / (ops.norm(vector) + self.epsilon)

@@ -57,8 +57,8 @@ def make_execution(model: SAGAN, strategy: Any, steps_per_execution: int) -> Cal
 
     It returns the metrics since they were last reset on this worker.
     """
-    # AutoGraph would translate its source code for seconds. The loop needs that; the
-    # step, as in Keras, does not.
+    # As in Keras, AutoGraph does not translate the step, which would take seconds. It
+    # translates the loop below.
     train_step = tf.autograph.experimental.do_not_convert(model.train_step)
     if model.jit_compile:
         train_step = tf.function(

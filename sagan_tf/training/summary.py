@@ -99,18 +99,18 @@ def _estimate_memory(
     compute_dtype = keras.DTypePolicy(config.precision).compute_dtype
     bytes_per_value = 4 if compute_dtype == "float32" else 2
     size, channels = config.image_size, config.channels
+    batch = config.batch_size // config.accumulation_steps // num_replicas
     values, scores = (
         sum(counts)
         for counts in zip(
-            model.generator.count_activations((1, config.latent_dim)),
-            model.discriminator.count_activations((1, size, size, channels)),
+            model.generator.count_activations((batch, config.latent_dim)),
+            model.discriminator.count_activations((batch, size, size, channels)),
             strict=True,
         )
     )
-    micro_batch = config.batch_size // config.accumulation_steps / num_replicas
-    activations = 2 * micro_batch * values * bytes_per_value
+    activations = 2 * values * bytes_per_value
     # Logits and scores in float32 forward, and the scores' gradient.
-    maps = 3 * micro_batch * scores * 4
+    maps = 3 * scores * 4
     return {
         "weights, gradients, Adam, EMA": state,
         "activations of a step": activations,

@@ -16,6 +16,7 @@ from sagan_tf.layers import (
     SpectralNormalization,
     UpsamplingConv2D,
 )
+from sagan_tf.layers.conv2d import Conv2D, Conv2DTranspose
 from sagan_tf.models.infogan import ConvolvedSelfAttention
 from tests.backends import BACKEND
 from tests.contract import Case
@@ -33,6 +34,16 @@ CLASSES = np.array([0, 2, 1, 1], np.int32)
 WEIGHTS = np.random.default_rng(1).dirichlet(np.ones(3), 4).astype("float32")
 
 CASES = {
+    "conv": Case(
+        lambda **k: Conv2D(6, 4, strides=2, padding="same", **k),
+        (maps(2, 8, 8, 4),),
+        trainable=16 * 4 * 6 + 6,
+    ),
+    "conv_transpose": Case(
+        lambda **k: Conv2DTranspose(6, 4, strides=2, padding="same", **k),
+        (maps(2, 4, 4, 5),),
+        trainable=16 * 5 * 6 + 6,
+    ),
     "spectral_conv": Case(
         lambda **k: SpectralNormalization(layers.Conv2D(6, 3, **k)),
         (maps(2, 8, 8, 4),),

@@ -1,4 +1,4 @@
-"""Convolutions whose gradient by the kernel is computed as matrix products."""
+"""Convolutions whose weight gradient is computed as matrix products."""
 
 import keras
 import numpy as np
@@ -6,14 +6,14 @@ import pytest
 from keras import ops
 
 from sagan_tf.layers import conv2d, kernel_gradient
-from tests.backends import BACKEND, MODES, array, gradients
+from tests.backends import BACKEND, MODES, POLICIES, array, gradients
 
 TRANSPOSED = {"Conv2D": False, "Conv2DTranspose": True}
 
 
 @pytest.fixture(autouse=True)
 def products(monkeypatch):
-    """Every kernel counts as large; returns the smaller map of each gradient."""
+    """Every kernel counts as large, on a CPU; returns each gradient's smaller map."""
     calls = []
     original = kernel_gradient.differentiate_by_kernel
 
@@ -22,6 +22,7 @@ def products(monkeypatch):
         return original(*arguments)
 
     monkeypatch.setattr(kernel_gradient, "_LEAST_WEIGHTS", 0)
+    monkeypatch.setattr(kernel_gradient, "is_cpu", lambda: BACKEND != "torch")
     monkeypatch.setattr(kernel_gradient, "differentiate_by_kernel", record)
     return calls
 
@@ -31,7 +32,7 @@ def maps(*shape):
 
 
 def differentiate(layer, x, mode="eager"):
-    """Returns the outputs, and gradients by inputs, kernel and bias."""
+    """Returns the outputs, and the gradients of inputs, kernel and bias."""
     inputs = keras.layers.Layer()
     inputs.x = inputs.add_weight(shape=x.shape)
     inputs.x.assign(x)
@@ -55,6 +56,32 @@ def test_gradients_equal_those_of_keras(name, size, strides, mode, products):
         results.append(differentiate(layer, x, mode))
     for own, of_keras in zip(*results, strict=True):
         np.testing.assert_allclose(own, of_keras, rtol=1e-4, atol=1e-5)
+    assert len(products) == (0 if BACKEND == "torch" else 1)
+
+
+@pytest.mark.parametrize("policy", POLICIES[1:])
+@pytest.mark.parametrize("name", TRANSPOSED)
+def test_half_precision(name, policy, products):
+    """As near to the float32 gradient of the kernel as Keras' own."""
+    x = maps(8, 8, 6, 3)
+    kernels = {}
+    for module, dtype in (
+        (keras.layers, "float32"),
+        (keras.layers, policy),
+        (conv2d, policy),
+    ):
+        layer = getattr(module, name)(5, 4, strides=2, padding="same", dtype=dtype)
+        layer.build(x.shape)
+        layer.set_weights([maps(*layer.kernel.shape), maps(5)])
+        weights = maps(*layer.compute_output_shape(x.shape))
+
+        def loss(layer=layer, weights=weights):
+            return ops.sum(ops.cast(layer(x), "float32") * weights)
+
+        kernels[module, dtype] = gradients(loss, [layer.kernel])[0]
+    right = kernels.pop((keras.layers, "float32"))
+    of_keras, own = (np.linalg.norm(found - right) for found in kernels.values())
+    assert 0 < own < 2 * of_keras < 0.03 * np.linalg.norm(right)
     assert len(products) == (0 if BACKEND == "torch" else 1)
 
 
@@ -107,7 +134,7 @@ def test_other_convolutions_are_keras_own(arguments, products):
     assert not products
 
 
-@pytest.mark.skipif(BACKEND == "torch", reason="Keras does not list torch's devices")
+@pytest.mark.skipif(BACKEND == "torch", reason="There are none under torch.")
 def test_products_are_for_small_maps_and_large_kernels_on_a_cpu(monkeypatch, products):
     monkeypatch.setattr(kernel_gradient, "_LEAST_WEIGHTS", 9 * 8 * 8)
     layers = {

@@ -5,7 +5,7 @@ from keras import ops
 
 from sagan_tf.layers import SelfAttention
 from sagan_tf.layers.chunked_attention import attend_in_chunks
-from tests.backends import BACKEND, POLICIES, array, dtype, gradients
+from tests.backends import BACKEND, MODES, POLICIES, array, dtype, gradients
 
 VARIANTS = {
     "full": {},
@@ -20,6 +20,7 @@ VARIANTS = {
     "queries": {"normalize_over": "queries"},
 }
 SHAPE = (2, 4, 6, 16)
+CHUNK_MODES = [(8, mode) for mode in MODES]
 
 
 def make(gamma=0.7, **kwargs):
@@ -168,9 +169,11 @@ def test_refuses_sizes_that_are_no_multiple_of_the_pool_size_in_calls_too():
         layer(np.zeros((1, 4, 5, 8), "float32"))
 
 
-@pytest.mark.parametrize("chunk_size", [1, 5, 8, 24, 1000])
+@pytest.mark.parametrize(
+    ("chunk_size", "mode"), [*((n, "eager") for n in (1, 5, 24, 10**12)), *CHUNK_MODES]
+)
 @pytest.mark.parametrize("variant", ["full", "pooled", "spectral"])
-def test_chunks_change_nothing(variant, chunk_size):
+def test_chunks_change_nothing(variant, chunk_size, mode):
     results = []
     for size in (None, chunk_size):
         keras.utils.set_random_seed(0)
@@ -183,7 +186,7 @@ def test_chunks_change_nothing(variant, chunk_size):
         def compute_loss(layer=layer, inputs=inputs):
             return ops.sum(ops.sin(layer(inputs.x, training=True)))
 
-        found = gradients(compute_loss, weights)
+        found = gradients(compute_loss, weights, mode)
         results.append([array(layer(x)), *found])
     for plain, chunked in zip(*results, strict=True):
         np.testing.assert_allclose(chunked, plain, rtol=1e-4, atol=2e-5)
@@ -216,9 +219,10 @@ def test_chunks_have_second_derivatives(compiled):
         np.testing.assert_allclose(chunked, plain, atol=1e-5 * largest)
 
 
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("chunk_size", [6, 24])
 @pytest.mark.parametrize("group_size", [1, 2, 4])
-def test_groups_of_images_change_nothing(group_size, chunk_size):
+def test_groups_of_images_change_nothing(group_size, chunk_size, mode):
     random = np.random.default_rng(0)
     shapes = [(4, 24, 3), (4, 6, 3), (4, 6, 5)]
     values = keras.layers.Layer()
@@ -235,11 +239,60 @@ def test_groups_of_images_change_nothing(group_size, chunk_size):
         results.append(
             [
                 array(compute_loss()),
-                *gradients(compute_loss, weights),
+                *gradients(compute_loss, weights, mode),
             ]
         )
     for whole, grouped in zip(*results, strict=True):
         np.testing.assert_allclose(grouped, whole, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="penalties are TensorFlow's")
+def test_groups_of_images_have_second_derivatives():
+    import tensorflow as tf
+
+    random = np.random.default_rng(0)
+    tensors = [
+        tf.constant(random.normal(size=shape), tf.float32)
+        for shape in [(4, 24, 3), (4, 6, 3), (4, 6, 5)]
+    ]
+    results = []
+    for sizes in ((24, None), (6, 2)):
+        with tf.GradientTape() as outer:
+            outer.watch(tensors)
+            with tf.GradientTape() as inner:
+                inner.watch(tensors)
+                loss = tf.reduce_sum(tf.sin(attend_in_chunks(*tensors, *sizes)))
+            found = inner.gradient(loss, tensors)
+            penalty = sum(tf.reduce_sum(each**2) for each in found)
+        results.append(outer.gradient(penalty, tensors))
+    for whole, grouped in zip(*results, strict=True):
+        np.testing.assert_allclose(grouped, whole, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", POLICIES[1:])
+def test_chunks_in_half_precision(policy):
+    """As near to the float32 gradients as those of all scores at once."""
+    errors = {}
+    reference, x = make(chunk_size=None)
+
+    def differentiate(layer):
+        def loss():
+            outputs = ops.cast(layer(x), "float32")
+            return ops.sum(ops.sin(outputs))
+
+        return gradients(loss, [layer.query.kernel, layer.value.kernel, layer.gamma])
+
+    expected = differentiate(reference)
+    for size in (None, 8):
+        layer = SelfAttention(chunk_size=size, dtype=policy)
+        layer.build(SHAPE)
+        layer.set_weights(reference.get_weights())
+        errors[size] = [
+            np.linalg.norm(found - right) / np.linalg.norm(right)
+            for found, right in zip(differentiate(layer), expected, strict=True)
+        ]
+    assert max(errors[None]) > 0
+    assert max(errors[8]) < 2 * max(errors[None])
 
 
 @pytest.fixture

@@ -131,6 +131,18 @@ def test_two_devices_compute_what_one_does(two_devices, networks, arguments, ste
     assert largest > 0.01  # it has learned something
 
 
+def test_two_devices_with_the_forms_of_large_networks(two_devices, monkeypatch):
+    """Matrix products, attention in groups and chunks, and inputs divided by sigma."""
+    layers = "sagan_tf.layers"
+    monkeypatch.setattr(f"{layers}.kernel_gradient._LEAST_WEIGHTS", 0)
+    monkeypatch.setattr(f"{layers}.self_attention._LARGE", 0)
+    monkeypatch.setattr(f"{layers}.self_attention._LARGE_IN_HALF_PRECISION", 0)
+    monkeypatch.setattr(f"{layers}.self_attention._CHUNK_IN_CACHE", 2**13)
+    monkeypatch.setattr(f"{layers}.spectral_normalization._TYPICAL_BATCH", 1)
+    arguments = {"gradient_penalty": "gp", "accumulation_steps": 2}
+    test_two_devices_compute_what_one_does(two_devices, "dcgan", arguments, 4)
+
+
 def test_a_share_is_an_equal_part_of_each_micro_batch():
     batch = tf.range(12)
     shares = [take_share(batch, r, 3, micro_batches=2).numpy() for r in range(3)]

@@ -14,3 +14,12 @@ def test_summary(capsys, tmp_path):
     # Scores in float32: (256^2 + 1024^2 + 64^2 + 16^2) * 4 images * 4 B * 3.
     assert "attention maps of a step 51 MiB" in lines
     assert not workdir.exists()
+
+
+def test_summary_counts_the_scores_that_exist_at_a_time(capsys, monkeypatch):
+    monkeypatch.setattr("sagan_tf.layers.self_attention.is_cpu", lambda: True)
+    for batch, scores in ((4, 27), (64, 75)):
+        # 1024^2 of two images, and 256^2, 64^2 and 16^2 of all: * 4 B * 3.
+        print_summary(Config(batch_size=batch, precision="mixed_bfloat16"))
+        lines = map(" ".join, map(str.split, capsys.readouterr().out.splitlines()))
+        assert f"attention maps of a step {scores} MiB" in lines
