@@ -85,7 +85,9 @@ def make_step(config):
     data = tf.constant(random.uniform(-1, 1, shape), tf.float32)
     if config.conditional:
         data = data, tf.constant(random.integers(0, NUM_CLASSES, size), tf.int32)
-    function = tf.function(model.train_step, jit_compile=config.jit_compile)
+    function = tf.function(
+        model.train_step, autograph=False, jit_compile=config.jit_compile
+    )
     concrete = function.get_concrete_function(data)
 
     def step():
