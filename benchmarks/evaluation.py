@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import measuring
+from sagan_tf.errors import UserError
 from sagan_tf.start_tensorflow import start_tensorflow
 
 METRICS = ("frechet", "kernel", "class_score", "precision_recall", "density_coverage")
@@ -79,4 +80,7 @@ def make(evaluator, extractor, real):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"Error: {error}")
