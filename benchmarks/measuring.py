@@ -2,14 +2,14 @@
 
 import json
 import math
-import os
 import platform
-import re
 import resource
 import statistics
 import subprocess
 import time
 from pathlib import Path
+
+from sagan_tf import machine
 
 
 def time_calls(function, repeats, warm_up=2):
@@ -104,24 +104,11 @@ def _count_operation(operation):
 
 
 def describe_machine():
-    """Returns the processor, its number types, the libraries and the commit."""
-    import keras
+    """Returns the processor, the libraries, the number of GPUs and the commit."""
     import tensorflow as tf
 
-    path = Path("/proc/cpuinfo")
-    text = path.read_text() if path.exists() else ""
-    facts = dict(re.findall(r"^([^\t\n]+)\t+: (.*)$", text, re.MULTILINE))
-    wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
-    flags = facts.get("flags", "").split()
-    return {
-        "processor": facts.get("model name", platform.processor()),
-        "cores": os.cpu_count(),
-        "instructions": [name for name in wanted if name in flags],
-        "gpus": len(tf.config.list_physical_devices("GPU")),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "commit": _commit(),
-    }
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    return {**machine.describe_machine(), "gpus": gpus, "commit": _commit()}
 
 
 def _commit():

@@ -103,6 +103,25 @@ def write_text(path: str | Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def append(path: Path, data: bytes) -> None:
+    """Appends bytes to a file, all of them or none.
+
+    Raises:
+        UserError: if they cannot be written. The file is as before then.
+    """
+    with write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "ab", buffering=0) as file:
+            size = file.tell()
+            try:
+                while data:  # on a full disk only a part may be written
+                    data = data[file.write(data) :]
+            except OSError:
+                with contextlib.suppress(OSError):
+                    file.truncate(size)
+                raise
+
+
 def read_text(path: str | Path) -> str:
     """Reads a text file.
 

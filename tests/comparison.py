@@ -33,10 +33,14 @@ def assert_same_checkpoint(path, other):
         np.testing.assert_array_equal(value, second[name], err_msg=name)
 
 
+# Columns that depend on the time.
+TIMES = ("images_per_second", "training_seconds", "elapsed_seconds")
+
+
 def read_log(path):
     """Returns the rows of a log without what depends on the time."""
     with open(path, newline="") as file:
         return [
-            {name: value for name, value in row.items() if name != "images_per_second"}
+            {name: value for name, value in row.items() if name not in TIMES}
             for row in csv.DictReader(file)
         ]

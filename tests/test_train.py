@@ -1,7 +1,9 @@
 """Training in processes of its own: what it writes, and how it resumes."""
 
 import csv
+import datetime
 import json
+import os
 import re
 import signal
 import time
@@ -9,6 +11,7 @@ import time
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from sagan_tf import load_run
 from tests.comparison import assert_same_checkpoint, last_checkpoint, read_log
@@ -44,6 +47,13 @@ def test_the_run_directory(workdir):
     assert all(np.isfinite(float(value)) for row in rows for value in row.values())
     assert "generator/attention_8x8/gamma" in rows[0]
     assert "discriminator/sn_8x8/sigma" in rows[0]
+    starts = (workdir / "logs" / "starts.jsonl").read_text().splitlines()
+    (start,) = map(json.loads, starts)
+    assert (start["step"], start["cores"]) == (0, os.cpu_count())
+    assert start["tensorflow"] == tf.__version__
+    begun = datetime.datetime.fromisoformat(start["time"])
+    age = datetime.datetime.now(datetime.UTC) - begun
+    assert datetime.timedelta(0) <= age < datetime.timedelta(hours=1)
 
 
 SLOW_MOMENTS = [

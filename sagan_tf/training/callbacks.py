@@ -4,11 +4,12 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from tqdm import tqdm
 
 from sagan_tf.config import Config
@@ -17,19 +18,35 @@ from sagan_tf.sampling import Sampler
 from sagan_tf.signals import Interrupted, Signals
 from sagan_tf.training.checkpoints import Checkpoints
 from sagan_tf.training.distribution import Distribution
-from sagan_tf.training.logs import Board, StepLog
+from sagan_tf.training.logs import Board, StepLog, read_number
 from sagan_tf.visualization import arrange_classes, make_image_grid, save_image_grid
+from sagan_tf.visualization.attend import draw_attention
+
+_ATTENDING = 4  # images whose attention maps TensorBoard gets
+_SECONDS = ("training_seconds", "elapsed_seconds")
 
 
 class StepCallback(keras.callbacks.Callback):
-    """Calls `on_step(step, logs)`, with steps counted from 1 over all restarts."""
+    """Calls `on_step(step, logs)`, with steps counted from 1 over all restarts.
+
+    Between two calls there is one step, or several in one execution.
+
+    Attributes:
+        new_steps: Integer, how many steps there were since the call before.
+        seconds: Float, how long these took, without what other callbacks did.
+    """
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         self._step = int(self.model.step.numpy())
 
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self._began = time.perf_counter()
+
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._step = int(self.model.step.numpy())
-        self.on_step(self._step, logs)
+        self.seconds = time.perf_counter() - self._began
+        step = int(self.model.step.numpy())
+        self.new_steps, self._step = step - self._step, step
+        self.on_step(step, logs)
 
     def on_step(self, step: int, logs: Mapping[str, float]) -> None:
         """Does what the callback is for.
@@ -53,6 +70,7 @@ class ProgressBar(StepCallback):
         super().__init__()
         self._config = config
         self._bar: Any = None
+        self._seconds_per_step: float | None = None
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         super().on_train_begin(logs)
@@ -62,8 +80,7 @@ class ProgressBar(StepCallback):
             "unit": "step",
             "mininterval": 0.5,
         }
-        self._is_terminal = sys.stderr.isatty()
-        if not self._is_terminal:
+        if not sys.stderr.isatty():
             arguments |= {
                 "file": _Lines(sys.stderr),
                 "mininterval": self.SECONDS_BETWEEN_LINES,
@@ -74,14 +91,13 @@ class ProgressBar(StepCallback):
         self._bar = tqdm(**arguments)
 
     def on_step(self, step: int, logs: Mapping[str, float]) -> None:
-        state = self._bar.format_dict
-        average = (step - state["initial"]) / max(state["elapsed"], 1e-9)
-        # Between lines that are a minute apart, the bar's own rate is out of date.
-        recent = state["rate"] if self._is_terminal else None
-        steps_per_second = recent or average
+        # Not the bar's own rate, which counts the time of grids and evaluations.
+        recent, former = self.seconds / self.new_steps, self._seconds_per_step
+        self._seconds_per_step = 0.9 * (former or recent) + 0.1 * recent
+        speed = self._config.batch_size / max(self._seconds_per_step, 1e-9)
         self._bar.set_postfix_str(
             f"D {logs['discriminator_loss']:.3f}, G {logs['generator_loss']:.3f}, "
-            f"{steps_per_second * self._config.batch_size:.0f} images/s",
+            f"{speed:.0f} images/s",
             refresh=False,
         )
         self._bar.update(step - self._bar.n)
@@ -98,6 +114,11 @@ class MetricsLog(StepCallback):
     A row holds the means, since the row before, of both losses and of the
     discriminator's logits, and the gammas of attention and the sigmas of spectral
     normalization at its step.
+
+    `training_seconds` is the time that all steps of the run have taken, and
+    `elapsed_seconds` the time of the run with its grids, evaluations and checkpoints.
+    Both continue over restarts; the time between restarts is in neither.
+    `images_per_second` is that of the steps since the row before.
     """
 
     def __init__(self, config: Config, board: Board):
@@ -107,7 +128,7 @@ class MetricsLog(StepCallback):
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         super().on_train_begin(logs)
-        columns = ["images_per_second"]
+        columns = ["images_per_second", *_SECONDS]
         columns += [metric.name for metric in self.model.metrics]
         columns += measure_layers(self.model)
         self._log = StepLog(
@@ -116,24 +137,47 @@ class MetricsLog(StepCallback):
             self._step,
             self._board,
         )
+        self._before, elapsed = _read_seconds(self._log.rows)
+        self._start = time.perf_counter() - elapsed
         self._restart()
 
     def on_step(self, step: int, logs: Mapping[str, float]) -> None:
+        self._steps += self.new_steps
+        self._since += self.seconds
         if step % self._config.log_interval:
             return
-        seconds = time.perf_counter() - self._since
-        images = (step - self._last_step) * self._config.batch_size
-        speed = {"images_per_second": images / seconds}
-        self._log.write(step, {**speed, **logs, **measure_layers(self.model)})
+        self._before += self._since
+        speed = self._steps * self._config.batch_size / max(self._since, 1e-9)
+        seconds = (self._before, time.perf_counter() - self._start)
+        times = dict(zip(_SECONDS, seconds, strict=True))
+        self._log.write(
+            step,
+            {
+                "images_per_second": speed,
+                **times,
+                **logs,
+                **measure_layers(self.model),
+            },
+        )
         self.model.reset_metrics()
         self._restart()
 
     def _restart(self) -> None:
-        self._since, self._last_step = time.perf_counter(), self._step
+        self._steps, self._since = 0, 0.0
+
+
+def _read_seconds(rows: Sequence[Mapping[str, str]]) -> list[float]:
+    """Returns both times of the last row; NaN if an earlier version wrote it."""
+    if not rows:
+        return [0.0, 0.0]
+    return [read_number(rows[-1], name) for name in _SECONDS]
 
 
 class SampleGrid(StepCallback):
-    """Writes `samples/STEP.png` of the same latents every `sample_interval` steps."""
+    """Writes `samples/STEP.png` of the same latents every `sample_interval` steps.
+
+    TensorBoard, if it is installed, gets the grid and the attention maps.
+    """
 
     def __init__(self, config: Config, sampler: Sampler, board: Board):
         super().__init__()
@@ -144,6 +188,15 @@ class SampleGrid(StepCallback):
     def on_step(self, step: int, logs: Mapping[str, float]) -> None:
         if step % self._config.sample_interval == 0:
             write_sample_grid(self._config, self._sampler, step, self._board)
+            self._write_attention(step)
+
+    def _write_attention(self, step: int) -> None:
+        if not self._board.is_open:
+            return
+        discriminator, seed = self.model.discriminator, self._config.seed
+        sheets = draw_attention(self._sampler, discriminator, _ATTENDING, seed)
+        for name, sheet in sheets.items():
+            self._board.write_image(step, f"attention/{name}", np.asarray(sheet))
 
 
 class SaveCheckpoint(StepCallback):

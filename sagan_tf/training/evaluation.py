@@ -9,13 +9,13 @@ from typing import Any
 from absl import logging
 from tqdm import tqdm
 
-from sagan_tf import evaluation
+from sagan_tf import evaluation, files
 from sagan_tf.config import Config
 from sagan_tf.sampling import Sampler
 from sagan_tf.signals import Signals
 from sagan_tf.training.callbacks import StepCallback
 from sagan_tf.training.checkpoints import Checkpoints
-from sagan_tf.training.logs import Board, StepLog
+from sagan_tf.training.logs import Board, StepLog, read_number
 
 
 class Evaluation(StepCallback):
@@ -23,7 +23,7 @@ class Evaluation(StepCallback):
 
     The first evaluation is at the step that training starts from. The score is of
     `evaluation_images` images of the EMA generator. It goes to `logs/evaluation.csv`
-    and to TensorBoard. With an extractor that cannot judge the data there is no best
+    and to TensorBoard, and its yardsticks go to `logs/yardsticks.json`. With an extractor that cannot judge the data there is no best
     checkpoint.
 
     Args:
@@ -153,6 +153,9 @@ class Evaluation(StepCallback):
                     "Choose another --evaluation_extractor",
                     fault,
                 )
+            written = {kind: own._asdict() for kind, own in yardsticks.items()}
+            path = self._config.run_dir / "logs" / "yardsticks.json"
+            files.write_text(path, json.dumps(written, indent=2) + "\n")
             # Last: an interruption before leaves nothing half-done.
             self._can_judge, self._evaluator = fault is None, evaluator
         return self._evaluator
@@ -165,7 +168,7 @@ class Evaluation(StepCallback):
         same = itertools.takewhile(
             lambda score: not math.isnan(score),
             (
-                _read_score(other)
+                read_number(other, "score")
                 if all(other.get(name) == text for name, text in row.items())
                 else math.nan
                 for other in reversed(self._log.rows)
@@ -186,11 +189,3 @@ def _read_protocol(row: Mapping[str, str]) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError, RecursionError):
         return {}
     return protocol if isinstance(protocol, dict) else {}
-
-
-def _read_score(row: Mapping[str, str]) -> float:
-    """Returns the score of a row, NaN if it is damaged."""
-    try:
-        return float(row["score"])
-    except (KeyError, TypeError, ValueError):
-        return math.nan

@@ -2,8 +2,11 @@
 
 import contextlib
 import csv
+import datetime
 import importlib.util
 import io
+import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,8 +15,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from sagan_tf import __version__
 from sagan_tf.errors import UserError
-from sagan_tf.files import read_text, set_aside, write_errors, write_text
+from sagan_tf.files import append, read_text, set_aside, write_errors, write_text
+from sagan_tf.machine import describe_machine
 
 
 class Board:
@@ -32,6 +37,11 @@ class Board:
             with self._write_errors():
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._writer = tf.summary.create_file_writer(str(self._folder))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether TensorBoard is installed."""
+        return self._writer is not None
 
     def write_scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Writes each value under its name."""
@@ -88,7 +98,7 @@ class StepLog:
         """
         numbers = {name: f"{value:.6g}" for name, value in scalars.items()}
         written = {"step": str(step), **numbers, **row}
-        self._append(self._format([written]).encode())
+        append(self._path, self._format([written]).encode())
         self.rows.append(written)
         self._board.write_scalars(step, scalars)
 
@@ -100,16 +110,30 @@ class StepLog:
         writer.writerows(rows)
         return text.getvalue()
 
-    def _append(self, data: bytes) -> None:
-        with write_errors(self._path), open(self._path, "ab", buffering=0) as file:
-            size = file.tell()
-            try:
-                while data:  # on a full disk only a part may be written
-                    data = data[file.write(data) :]
-            except OSError:
-                with contextlib.suppress(OSError):
-                    file.truncate(size)
-                raise
+
+def log_start(logs: Path, step: int, **facts: Any) -> None:
+    """Appends to `starts.jsonl` when, at which step and on what a run was started.
+
+    Args:
+        logs: Folder of the logs.
+        step: Integer, the step that training starts or resumes from.
+        **facts: What is known besides the machine and the versions.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    start = {"step": step, "time": now, **facts, **describe_machine()}
+    start["sagan_tf"] = __version__
+    append(logs / "starts.jsonl", (json.dumps(start) + "\n").encode())
+
+
+def read_number(row: Mapping[str, str], name: str) -> float:
+    """Returns the number in a column of a row; NaN if there is none."""
+    try:
+        return float(row[name])
+    except (KeyError, TypeError, ValueError):
+        return math.nan
 
 
 def _read_rows(path: Path, step: int) -> list[dict[str, str]]:

@@ -30,8 +30,8 @@ def run_steps(
         dataset: Data set, distributed if there are several replicas, that begins with
             the step after the model's.
         last_step: Integer.
-        hooks: Callbacks; `on_train_begin`, and `on_train_batch_end` after each
-            execution.
+        hooks: Callbacks; `on_train_begin`, and `on_train_batch_begin` and
+            `on_train_batch_end` around each execution.
         steps_per_execution: Positive integer, the most steps that the devices run
             without coming back to Python.
         intervals: Positive integers. No execution passes a multiple of them.
@@ -44,11 +44,14 @@ def run_steps(
     while step < last_step:
         ends = [last_step, *(step - step % k + k for k in intervals)]
         count = min(steps_per_execution, min(ends) - step)
-        logs = execute(iterator, tf.constant(count))
+        callbacks.on_train_batch_begin(step)
+        # To floats at once: only then have the devices computed these steps.
+        logs = {
+            name: float(value)
+            for name, value in execute(iterator, tf.constant(count)).items()
+        }
         step += count
-        callbacks.on_train_batch_end(
-            step - 1, {name: float(value) for name, value in logs.items()}
-        )
+        callbacks.on_train_batch_end(step - 1, logs)
     callbacks.on_train_end()
 
 

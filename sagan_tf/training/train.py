@@ -26,11 +26,15 @@ from sagan_tf.run import Run
 from sagan_tf.signals import Signals
 from sagan_tf.training import callbacks, guards
 from sagan_tf.training.checkpoints import Checkpoints, find_checkpoints
-from sagan_tf.training.distribution import Distribution, make_distribution
+from sagan_tf.training.distribution import (
+    Distribution,
+    describe_devices,
+    make_distribution,
+)
 from sagan_tf.training.evaluation import Evaluation
 from sagan_tf.training.initialization import initialize
 from sagan_tf.training.lock import lock_run
-from sagan_tf.training.logs import Board, parse_rows
+from sagan_tf.training.logs import Board, log_start, parse_rows
 from sagan_tf.training.loop import run_steps
 from sagan_tf.training.summary import print_start
 
@@ -131,6 +135,12 @@ def train(
                     save_config(config)
                     _report_data(config, data)
                     print_start(run.model, config, distribution, data)
+                    log_start(
+                        config.run_dir / "logs",
+                        run.step,
+                        devices=describe_devices(distribution.name),
+                        replicas=distribution.num_replicas,
+                    )
                     _say_start(config, step, init_from)
                 else:
                     print(

@@ -2,21 +2,24 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from absl import logging
+from PIL import Image
 
 from sagan_tf.config import Config
 from sagan_tf.data import load_images
 from sagan_tf.data.preprocessing import scale
 from sagan_tf.data.sources import take_first
 from sagan_tf.errors import UserError
+from sagan_tf.files import replacing
+from sagan_tf.sampling import Sampler
 from sagan_tf.types import Tensor
 from sagan_tf.visualization.attention import (
     Point,
     choose_points,
-    save_attention_sheet,
+    draw_attention_sheet,
     trace_attention,
 )
 from sagan_tf.visualization.attention_page import NamedMaps, write_attention_page
@@ -70,8 +73,7 @@ def write_attention(
     latents = sampler.latents(num_images, seed)
     images = sampler.render(latents, classes)
 
-    layers = _trace("Generator", run.generator, latents, classes)
-    layers += _trace("Discriminator", run.discriminator, scale(images), classes)
+    layers = _trace_both(run.generator, run.discriminator, latents, images, classes)
     if not layers:
         raise UserError(
             f"The networks in {run.config.workdir} have no attention. Train with "
@@ -93,6 +95,27 @@ def write_attention(
     return {name: float(maps.effect.mean()) for name, maps in layers}, folder
 
 
+def draw_attention(
+    sampler: Sampler, discriminator: Any, num_images: int, seed: int
+) -> dict[str, Image.Image]:
+    """Draws the attention maps of both networks for generated images.
+
+    Args:
+        sampler: `Sampler` of the generator.
+        discriminator: The discriminator.
+        num_images: Positive integer.
+        seed: Integer, the random seed of the latents and labels.
+
+    Returns:
+        A dict of one picture per attention layer; without attention it is empty.
+    """
+    latents = sampler.latents(num_images, seed)
+    labels = sampler.labels(num_images, seed) if sampler.num_classes else None
+    images = sampler.render(latents, labels)
+    layers = _trace_both(sampler.generator, discriminator, latents, images, labels)
+    return _draw_sheets(layers, images, None, "generated")
+
+
 def _load_real(config: Config, num_real: int) -> tuple[np.ndarray, np.ndarray] | None:
     if not num_real:
         return None
@@ -102,6 +125,19 @@ def _load_real(config: Config, num_real: int) -> tuple[np.ndarray, np.ndarray] |
     except UserError as error:  # generated images do not need the run's data
         logging.warning("Real images are left out: %s", error)
         return None
+
+
+def _trace_both(
+    generator: Any,
+    discriminator: Any,
+    latents: Tensor,
+    images: np.ndarray,
+    labels: Tensor | None,
+) -> list[NamedMaps]:
+    return [
+        *_trace("Generator", generator, latents, labels),
+        *_trace("Discriminator", discriminator, scale(images), labels),
+    ]
 
 
 def _trace(
@@ -121,14 +157,26 @@ def _save_sheets(
     kind: str,
 ) -> None:
     suffix = "" if kind == "generated" else f"_{kind}"
+    for stem, sheet in _draw_sheets(layers, images, points, kind).items():
+        with replacing(folder / f"{stem}{suffix}.png") as partial:
+            sheet.save(partial)
+
+
+def _draw_sheets(
+    layers: Sequence[NamedMaps],
+    images: np.ndarray,
+    points: Sequence[Point] | None,
+    kind: str,
+) -> dict[str, Image.Image]:
     points_of_images = [points or choose_points(image) for image in images]
+    sheets = {}
     for name, maps in layers:
         name = name.replace("×", "x")
-        stem = name.lower().replace(" ", "_")
         effect = maps.effect.mean()
         title = f"{name}, {kind} images: |gamma o| / |x| = {effect:.1%}"
-        path = folder / f"{stem}{suffix}.png"
-        save_attention_sheet(images, maps, points_of_images, path, title)
+        stem = name.lower().replace(" ", "_")
+        sheets[stem] = draw_attention_sheet(images, maps, points_of_images, title)
+    return sheets
 
 
 def _caption(

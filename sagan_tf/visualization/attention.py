@@ -2,13 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from sagan_tf.files import replacing
 from sagan_tf.layers import SelfAttention
 from sagan_tf.types import Tensor
 
@@ -162,13 +160,12 @@ def overlay_scores(
     return np.round((1 - light) * 0.35 * gray + light * lit).astype(np.uint8)
 
 
-def save_attention_sheet(
+def draw_attention_sheet(
     images: np.ndarray,
     maps: AttentionMaps,
     points: Sequence[Sequence[Point]],
-    path: Path,
     title: str,
-) -> None:
+) -> Image.Image:
     """Draws a layer's attention: per image a row with its points and a map per point.
 
     The number on a map is its highest score divided by a uniform one, `1 / M`: near 1
@@ -178,8 +175,10 @@ def save_attention_sheet(
         images: uint8 `[N, size, size, channels]`.
         maps: `AttentionMaps` of these images.
         points: For each image its query points, as many for all.
-        path: File to write; its folder is created.
         title: The title above.
+
+    Returns:
+        The picture, RGB.
     """
     count, size = images.shape[:2]
     zoom = -(-_LEAST_SIDE // size)
@@ -218,8 +217,7 @@ def save_attention_sheet(
             for left, top in (image_corner, map_corner):
                 x, y = (zoom * (each + 0.5) for each in point)
                 _draw_dot(draw, left + x, top + y, color)
-    with replacing(path) as partial:
-        sheet.save(partial)
+    return sheet
 
 
 def _draw_dot(draw: ImageDraw.ImageDraw, x: float, y: float, color: str) -> None:

@@ -7,6 +7,7 @@ import tensorflow as tf
 from sagan_tf import Sampler
 from sagan_tf.config import Config
 from sagan_tf.models.builders import build_sagan
+from sagan_tf.training import callbacks
 from sagan_tf.training.callbacks import MetricsLog, SampleGrid
 from sagan_tf.training.logs import Board
 from tests.training.settings import LOGS, SMALL
@@ -23,6 +24,7 @@ def write_log(model, workdir, first, last):
     model.step.assign(first)
     log.on_train_begin()
     for step in range(first, last):
+        log.on_train_batch_begin(step)
         model.step.assign(step + 1)
         log.on_train_batch_end(step, LOGS)
     log.on_train_end()
@@ -48,6 +50,41 @@ def test_metrics_are_logged_by_step(model, tmp_path):
     assert float(rows[0]["images_per_second"]) > 0
 
 
+def test_the_time_of_grids_is_no_training_time(model, tmp_path, monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: now)
+    config = Config(**SMALL, workdir=str(tmp_path))
+
+    def run(first, last):
+        nonlocal now
+        log = MetricsLog(config, Board(tmp_path / "logs"))
+        log.set_model(model)
+        model.step.assign(first)
+        log.on_train_begin()
+        for step in range(first, last):
+            now += 10.0  # a grid
+            log.on_train_batch_begin(step)
+            now += 2.0  # a step
+            model.step.assign(step + 1)
+            log.on_train_batch_end(step, LOGS)
+
+    run(0, 4)
+    now += 1000.0  # it does not run
+    run(4, 6)
+    rows = read_log(tmp_path)
+    assert [float(row["training_seconds"]) for row in rows] == [4, 8, 12]
+    assert [float(row["elapsed_seconds"]) for row in rows] == [24, 48, 72]
+    speeds = [float(row["images_per_second"]) for row in rows]
+    assert speeds == [config.batch_size / 2.0] * 3
+
+
+def test_a_run_of_an_earlier_version_has_no_times(model, tmp_path):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "metrics.csv").write_text("step,generator_loss\n2,0.5\n")
+    write_log(model, tmp_path, 2, 4)
+    assert [row["training_seconds"] for row in read_log(tmp_path)] == ["", "nan"]
+
+
 def test_each_row_averages_the_steps_since_the_row_before(model, tmp_path, monkeypatch):
     resets = []
     monkeypatch.setattr(model, "reset_metrics", lambda: resets.append(model))
@@ -65,6 +102,7 @@ def test_tensorboard_gets_the_same_numbers_and_the_grids(model, tmp_path):
     model.step.assign(0)
     grid.on_train_begin()
     for step in range(4):
+        grid.on_train_batch_begin(step)
         model.step.assign(step + 1)
         grid.on_train_batch_end(step, LOGS)
     scalars, images = {}, {}
@@ -73,11 +111,17 @@ def test_tensorboard_gets_the_same_numbers_and_the_grids(model, tmp_path):
             event = tf.compat.v1.Event.FromString(record.numpy())
             for value in event.summary.value:
                 array = tf.make_ndarray(value.tensor)
-                kind = images if value.tag == "samples" else scalars
+                kind = images if array.dtype == object else scalars
                 kind[event.step, value.tag] = array
     assert {step for step, _ in scalars} == {2, 4}
     assert scalars[4, "discriminator_loss"] == LOGS["discriminator_loss"]
-    assert set(images) == {(3, "samples")}
+    maps = ("attention/generator_8x8", "attention/discriminator_8x8")
+    assert set(images) == {(3, name) for name in ("samples", *maps)}
+    for name in maps:
+        width, height, encoded = images[3, name]
+        sheet = tf.io.decode_png(encoded).numpy()
+        assert sheet.shape == (int(height), int(width), 3)
+        assert sheet[30:].std() > 10
     _, _, encoded = images[3, "samples"]
     written = (tmp_path / "samples" / "000003.png").read_bytes()
     np.testing.assert_array_equal(

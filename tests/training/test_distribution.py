@@ -73,9 +73,8 @@ def assert_similar_logs(workdir, other):
     assert len(rows) == len(others) > 0
     for row, expected in zip(rows, others, strict=True):
         for name, value in expected.items():
-            if name != "images_per_second":
-                close = pytest.approx(float(value), rel=2e-3, abs=2e-3)
-                assert float(row[name]) == close, (name, row["step"])
+            close = pytest.approx(float(value), rel=2e-3, abs=2e-3)
+            assert float(row[name]) == close, (name, row["step"])
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,7 @@ def test_several_steps_per_execution_train_as_one_does(tmp_path):
     assert [row["step"] for row in rows] == [row["step"] for row in others]
     for row, other in zip(rows, others, strict=True):
         for name, value in row.items():
-            if name != "images_per_second":
-                assert float(other[name]) == pytest.approx(float(value), abs=1e-3)
+            assert float(other[name]) == pytest.approx(float(value), abs=1e-3)
 
 
 def test_losses_that_are_not_finite_inside_an_execution_are_found(tmp_path):

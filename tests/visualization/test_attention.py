@@ -1,7 +1,6 @@
 import keras
 import numpy as np
 import pytest
-from PIL import Image
 
 from sagan_tf.layers import SelfAttention
 from sagan_tf.models import (
@@ -16,9 +15,9 @@ from sagan_tf.models.network import Network
 from sagan_tf.visualization.attention import (
     AttentionMaps,
     choose_points,
+    draw_attention_sheet,
     find_query,
     overlay_scores,
-    save_attention_sheet,
     spread_scores,
     trace_attention,
 )
@@ -193,22 +192,17 @@ def test_points_are_far_apart_and_on_what_stands_out():
     ]
 
 
-def test_a_sheet_has_a_row_per_image_and_a_map_per_point(tmp_path):
+def test_a_sheet_has_a_row_per_image_and_a_map_per_point():
     scores = np.full((2, 64, 16), 1 / 16, "float32")
     scores[1] = np.eye(16)[5]  # in the second image all attend to one key
     maps = AttentionMaps("a", (8, 8), (4, 4), scores, np.ones(2))
     pictures = np.full((2, 32, 32, 1), 200, np.uint8)
-    path = tmp_path / "new" / "sheet.png"
-    save_attention_sheet(
-        pictures, maps, [[(4, 4), (20, 9), (9, 20)]] * 2, path, "Title"
-    )
-    with Image.open(path) as picture:
-        sheet = np.asarray(picture)
+    points = [[(4, 4), (20, 9), (9, 20)]] * 2
+    sheet = np.asarray(draw_attention_sheet(pictures, maps, points, "Title"))
     assert sheet.shape == (22 + 2 * 132 - 4, 4 * 132 - 4, 3)
     # A sheet that is narrower than its title is widened to show all of it.
-    save_attention_sheet(pictures, maps, [[(4, 4)]] * 2, path, "A title " * 9)
-    with Image.open(path) as picture:
-        wide = np.asarray(picture)
+    title = "A title " * 9
+    wide = np.asarray(draw_attention_sheet(pictures, maps, [[(4, 4)]] * 2, title))
     assert wide.shape[1] > 2 * 132 - 4
     assert (wide[:22, :-2] < 128).any(axis=(0, 2))[-40:].any()
     assert (wide[:22, -2:] == 255).all()
