@@ -27,6 +27,15 @@ def format_names(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' if "," in name else name for name in names)
 
 
+def format_duration(seconds: float) -> str:
+    """Returns a time that reads well: "42 s", "12 min", "3.4 h"; "-" for NaN."""
+    if seconds != seconds:
+        return "-"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 def count(number: int, noun: str) -> str:
     """Returns a count that reads right: "1 image", "2,000 images", "2 classes"."""
     plural = "es" if noun.endswith("s") else "s"

@@ -45,6 +45,17 @@ def define_run_flags(values: flags.FlagValues) -> None:
     )
 
 
+def define_workdirs_flag(values: flags.FlagValues) -> None:
+    """Defines `--workdir` of commands that take several runs."""
+    definers(values).list(
+        "workdir",
+        None,
+        "Run directory, or several: runs/a,runs/b. Those that differ in their seed "
+        "alone are one curve with its spread.",
+        required=True,
+    )
+
+
 def define_data_flag(values: flags.FlagValues) -> None:
     """Defines `--data_dir`."""
     define = definers(values)

@@ -7,6 +7,7 @@ from pathlib import Path
 from sagan_tf.config import load_config
 from sagan_tf.doctor.findings import COMMAND, Check, Finding, describe, shorten
 from sagan_tf.files import read_json, read_text
+from sagan_tf.rows import parse_rows
 
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"  # of the names of tensors in a checkpoint
 
@@ -103,8 +104,6 @@ def _find_damage(path: Path) -> str:
 
 def check_logs(workdir: Path) -> Iterator[Finding]:
     """Reads the logs, the scores and the record of the data."""
-    from sagan_tf.training import logs
-
     paths = [
         *sorted((workdir / "logs").glob("*.csv")),
         *sorted((workdir / "evaluation").glob("*.json")),
@@ -116,7 +115,7 @@ def check_logs(workdir: Path) -> Iterator[Finding]:
             if path.suffix == ".json":
                 read_json(path)
             else:
-                _, damaged = logs.parse_rows(read_text(path))
+                _, damaged = parse_rows(read_text(path))
                 if damaged:
                     raise ValueError(f"row {damaged[0]} is damaged")
         except Exception as error:

@@ -14,11 +14,12 @@ from tqdm import tqdm
 
 from sagan_tf.config import Config
 from sagan_tf.layers import SelfAttention, SpectralNormalization
+from sagan_tf.rows import read_number
 from sagan_tf.sampling import Sampler
 from sagan_tf.signals import Interrupted, Signals
 from sagan_tf.training.checkpoints import Checkpoints
 from sagan_tf.training.distribution import Distribution
-from sagan_tf.training.logs import Board, StepLog, read_number
+from sagan_tf.training.logs import Board, StepLog
 from sagan_tf.visualization import arrange_classes, make_image_grid, save_image_grid
 from sagan_tf.visualization.attend import draw_attention
 

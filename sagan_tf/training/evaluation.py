@@ -11,11 +11,12 @@ from tqdm import tqdm
 
 from sagan_tf import evaluation, files
 from sagan_tf.config import Config
+from sagan_tf.rows import read_number
 from sagan_tf.sampling import Sampler
 from sagan_tf.signals import Signals
 from sagan_tf.training.callbacks import StepCallback
 from sagan_tf.training.checkpoints import Checkpoints
-from sagan_tf.training.logs import Board, StepLog, read_number
+from sagan_tf.training.logs import Board, StepLog
 
 
 class Evaluation(StepCallback):
@@ -23,8 +24,8 @@ class Evaluation(StepCallback):
 
     The first evaluation is at the step that training starts from. The score is of
     `evaluation_images` images of the EMA generator. It goes to `logs/evaluation.csv`
-    and to TensorBoard, and its yardsticks go to `logs/yardsticks.json`. With an extractor that cannot judge the data there is no best
-    checkpoint.
+    and to TensorBoard, and its yardsticks go to `logs/yardsticks.json`. With an
+    extractor that cannot judge the data there is no best checkpoint.
 
     Args:
         config: `Config`.

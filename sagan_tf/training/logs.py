@@ -6,8 +6,6 @@ import datetime
 import importlib.util
 import io
 import json
-import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from sagan_tf import __version__
 from sagan_tf.errors import UserError
 from sagan_tf.files import append, read_text, set_aside, write_errors, write_text
 from sagan_tf.machine import describe_machine
+from sagan_tf.rows import parse_rows
 
 
 class Board:
@@ -128,14 +127,6 @@ def log_start(logs: Path, step: int, **facts: Any) -> None:
     append(logs / "starts.jsonl", (json.dumps(start) + "\n").encode())
 
 
-def read_number(row: Mapping[str, str], name: str) -> float:
-    """Returns the number in a column of a row; NaN if there is none."""
-    try:
-        return float(row[name])
-    except (KeyError, TypeError, ValueError):
-        return math.nan
-
-
 def _read_rows(path: Path, step: int) -> list[dict[str, str]]:
     """Returns the rows up to a step. If some are damaged, the file is renamed."""
     if not path.exists():
@@ -151,31 +142,3 @@ def _read_rows(path: Path, step: int) -> list[dict[str, str]]:
         if "figure" in row:
             row["score"] = row.pop("figure")
     return [row for row in rows if int(row["step"]) <= step]
-
-
-def parse_rows(text: str) -> tuple[list[dict[str, str]], list[int]]:
-    """Returns the rows of a log, and the numbers of the lines that are damaged.
-
-    Raises:
-        ValueError: if it is no log: it has no column `step` first.
-    """
-    # A killed run can leave half a row at the end.
-    lines = text.split("\n")[:-1] or ["step"]
-    header = _split(lines[0])
-    if header[:1] != ["step"]:
-        raise ValueError("it has no column step")
-    rows, damaged = [], []
-    for number, line in enumerate(lines[1:], start=2):
-        values = _split(line)
-        if len(values) == len(header) and re.fullmatch(r"[0-9]{1,18}", values[0]):
-            rows.append(dict(zip(header, values, strict=True)))
-        else:
-            damaged.append(number)
-    return rows, damaged
-
-
-def _split(line: str) -> list[str]:
-    try:
-        return next(csv.reader([line], strict=True), [])
-    except csv.Error:
-        return []

@@ -22,6 +22,7 @@ from sagan_tf.export.saved_model import export_saved_model
 from sagan_tf.files import delete_partial, read_text, unused_path, write_text
 from sagan_tf.flags import format_setting
 from sagan_tf.models.builders import build_sagan
+from sagan_tf.rows import parse_rows
 from sagan_tf.run import Run
 from sagan_tf.signals import Signals
 from sagan_tf.training import callbacks, guards
@@ -34,7 +35,7 @@ from sagan_tf.training.distribution import (
 from sagan_tf.training.evaluation import Evaluation
 from sagan_tf.training.initialization import initialize
 from sagan_tf.training.lock import lock_run
-from sagan_tf.training.logs import Board, log_start, parse_rows
+from sagan_tf.training.logs import Board, log_start
 from sagan_tf.training.loop import run_steps
 from sagan_tf.training.summary import print_start
 

@@ -1,0 +1,235 @@
+"""The curves of runs: what a report and a plot both draw."""
+
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from sagan_tf.config import Config
+from sagan_tf.report.history import History, find_differences
+
+_MOST_POINTS = 400  # of a curve; more would not be seen
+_WIDE = 20  # times the lowest value
+# Okabe and Ito's colors, distinct with most color blindness too.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
+# Panels of the columns of metrics.csv: the title, and what the columns end with.
+_PANELS = (
+    ("Losses", ("_loss",)),
+    ("Logits", ("_logits",)),
+    ("Attention γ", ("/gamma",)),
+    ("Spectral norm σ", ("/sigma",)),
+    ("Images per second", ("images_per_second",)),
+)
+
+
+class Group(NamedTuple):
+    """Runs that differ in their seed alone.
+
+    Attributes:
+        label: What to call them.
+        histories: Their `History`, one per seed.
+    """
+
+    label: str
+    histories: list[History]
+
+
+class Curve(NamedTuple):
+    """A column over time: the mean over the seeds of a group, and their spread.
+
+    Attributes:
+        group: Label of the group.
+        name: Name of the column.
+        steps: float `[N]`.
+        hours: float `[N]`, of training, NaN if they are unknown.
+        mean: float `[N]`.
+        spread: float `[N]`, the standard deviation over the seeds; with one seed 0.
+    """
+
+    group: str
+    name: str
+    steps: np.ndarray
+    hours: np.ndarray
+    mean: np.ndarray
+    spread: np.ndarray
+
+
+class Panel(NamedTuple):
+    """Curves that belong into one picture.
+
+    Attributes:
+        title: Its title.
+        curves: List of `Curve`.
+        real: Float, the score of held-out real images, or None.
+    """
+
+    title: str
+    curves: list[Curve]
+    real: float | None = None
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether its values need a logarithmic axis: positive, far from each other."""
+        values = np.concatenate([curve.mean for curve in self.curves])
+        values = values[np.isfinite(values)]
+        return values.min() > 0 and values.max() > _WIDE * values.min()
+
+    def style(self, curve: Curve) -> tuple[str, int]:
+        """Returns the color of a curve, and the index of its dashes.
+
+        With several groups a color is a group, else it is a column.
+        """
+        groups = list(dict.fromkeys(other.group for other in self.curves))
+        names = list(dict.fromkeys(other.name for other in self.curves))
+        group, name = groups.index(curve.group), names.index(curve.name)
+        if len(groups) == 1:
+            return _COLORS[name % len(_COLORS)], 0
+        return _COLORS[group % len(_COLORS)], name
+
+    def label(self, curve: Curve) -> str:
+        """Returns what tells a curve from the others of this panel."""
+        parts = []
+        if len({other.group for other in self.curves}) > 1:
+            parts.append(curve.group)
+        if len({other.name for other in self.curves}) > 1:
+            parts.append(_shorten(curve.name))
+        return ", ".join(parts) or curve.name
+
+
+def _shorten(column: str) -> str:
+    """Returns a column's name without what the panel's title says.
+
+    `generator/attention_16x16/gamma` becomes `generator attention_16x16`.
+    """
+    for ending in ("/gamma", "/sigma", "_loss", "_logits"):
+        column = column.removesuffix(ending)
+    return column.replace("/", " ")
+
+
+def group_runs(histories: Sequence[History]) -> list[Group]:
+    """Groups runs that differ in their seed alone, in the order of their first ones."""
+    groups: dict[str, list[History]] = {}
+    for history in histories:
+        groups.setdefault(_describe_training(history.config), []).append(history)
+    own = list(groups.values())
+    return [Group(label, runs) for label, runs in zip(_labels(own), own, strict=True)]
+
+
+def _describe_training(config: Config) -> str:
+    """Returns all settings but the seed and those that may differ on resume."""
+    return repr(
+        [
+            getattr(config, field.name)
+            for field in dataclasses.fields(config)
+            if field.name not in ("seed", "workdir") and not field.metadata["resume"]
+        ]
+    )
+
+
+def _labels(groups: Sequence[Sequence[History]]) -> Iterator[str]:
+    for runs in groups:
+        if len(runs) == 1:
+            yield runs[0].name
+            continue
+        shared = os.path.commonprefix([run.name for run in runs])
+        shared = shared.rstrip("0123456789-_. ").removesuffix("seed").rstrip("-_. ")
+        yield f"{shared or runs[0].name} ({len(runs)} seeds)"
+
+
+def make_panels(groups: Sequence[Group]) -> list[Panel]:
+    """Returns the panels that the logs have columns for; the scores come first."""
+    panels = []
+    names = [name for g in groups for run in g.histories for name in run.scores]
+    for name in dict.fromkeys(names):
+        curves = [_score_curve(group, name) for group in groups]
+        drawn = [curve for curve in curves if curve is not None]
+        panels.append(Panel(name, drawn, _find_real(groups, name)))
+    for title, endings in _PANELS:
+        curves = [
+            curve
+            for group in groups
+            for curve in _metric_curves(group, endings)
+            if np.isfinite(curve.mean).any()
+        ]
+        if curves:
+            panels.append(Panel(title, [c for c in curves if c is not None]))
+    return panels
+
+
+def _metric_curves(group: Group, endings: Sequence[str]) -> Iterator[Curve]:
+    first = group.histories[0].metrics
+    for name in first:
+        if not name.endswith(tuple(endings)):
+            continue
+        runs = [run for run in group.histories if name in run.metrics]
+        curve = _average(
+            group.label,
+            name,
+            [(run, run.metrics["step"], run.metrics[name]) for run in runs],
+        )
+        if curve is not None:
+            yield curve
+
+
+def _score_curve(group: Group, name: str) -> Curve | None:
+    runs = [run for run in group.histories if name in run.scores]
+    runs = [r for r in runs if r.scores[name].protocol == runs[0].scores[name].protocol]
+    return _average(
+        group.label,
+        name,
+        [(run, run.scores[name].steps, run.scores[name].values) for run in runs],
+    )
+
+
+def _average(
+    label: str, name: str, runs: Sequence[tuple[History, np.ndarray, np.ndarray]]
+) -> Curve | None:
+    """Averages a column over runs at the steps that all of them have."""
+    if not runs:
+        return None
+    steps = runs[0][1]
+    for _, own, _ in runs[1:]:
+        steps = np.intersect1d(steps, own)
+    if not len(steps):
+        return None
+    values = np.stack([v[np.isin(own, steps)] for _, own, v in runs])
+    hours = np.mean([run.hours(steps) for run, _, _ in runs], axis=0)
+    spread = values.std(axis=0, ddof=1) if len(runs) > 1 else np.zeros(len(steps))
+    bins = np.array_split(np.arange(len(steps)), min(len(steps), _MOST_POINTS))
+    ends = [indices[-1] for indices in bins]
+
+    def thin(numbers: np.ndarray) -> np.ndarray:
+        return np.array([numbers[indices].mean() for indices in bins])
+
+    return Curve(
+        label, name, steps[ends], hours[ends], thin(values.mean(axis=0)), thin(spread)
+    )
+
+
+def _find_real(groups: Sequence[Group], name: str) -> float | None:
+    for group in groups:
+        for run in group.histories:
+            held_out = run.yardsticks.get("held_out", {})
+            score = held_out.get("scores", {}).get(name)
+            if isinstance(score, (int, float)):
+                return float(score)
+    return None
+
+
+def describe_differences(groups: Sequence[Group]) -> dict[str, list[str]]:
+    """Returns the settings that differ between groups, as text for each group."""
+    differences = find_differences([group.histories[0] for group in groups])
+    differences.pop("seed", None)
+    return {
+        name: [format_value(value) for value in values]
+        for name, values in differences.items()
+    }
+
+
+def format_value(value: object) -> str:
+    """Returns a setting's value as a flag has it."""
+    if isinstance(value, (tuple, list)):
+        return ",".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)

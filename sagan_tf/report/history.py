@@ -1,0 +1,183 @@
+"""What a run directory tells about its training, read without TensorFlow."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import logging
+
+from sagan_tf.config import Config, load_config
+from sagan_tf.errors import UserError
+from sagan_tf.files import read_json, read_text
+from sagan_tf.rows import parse_rows, read_number
+
+
+class Scores(NamedTuple):
+    """The scores that a run's evaluations during training gave.
+
+    Attributes:
+        steps: float `[N]`.
+        values: float `[N]`.
+        protocol: Dict, that of the last one. Only scores of its protocol are here.
+    """
+
+    steps: np.ndarray
+    values: np.ndarray
+    protocol: dict[str, Any]
+
+
+class History(NamedTuple):
+    """A run's logs.
+
+    Attributes:
+        folder: The run directory.
+        config: Its `Config`.
+        metrics: The columns of `logs/metrics.csv`, float `[rows]` by name, NaN where
+            there is no number.
+        scores: `Scores` by name, such as `"fid"`, of `logs/evaluation.csv`.
+        yardsticks: Dict of the yardsticks of these scores; empty if there are none.
+        evaluations: List of the records of `evaluation/STEP.json`, each with its
+            `"step"`, from the first step to the last.
+        starts: List of dicts of `logs/starts.jsonl`.
+        grids: Paths of `samples/STEP.png` by step.
+    """
+
+    folder: Path
+    config: Config
+    metrics: dict[str, np.ndarray]
+    scores: dict[str, Scores]
+    yardsticks: dict[str, Any]
+    evaluations: list[dict[str, Any]]
+    starts: list[dict[str, Any]]
+    grids: dict[int, Path]
+
+    @property
+    def name(self) -> str:
+        """The name of the run directory."""
+        return self.folder.resolve().name
+
+    @property
+    def last_step(self) -> int:
+        """The last step of `logs/metrics.csv`."""
+        return int(self.metrics["step"][-1])
+
+    def hours(self, steps: Any) -> np.ndarray:
+        """Returns the hours of training, without grids and evaluations, up to steps.
+
+        They are NaN where an earlier version logged no times, and beyond the last row.
+        """
+        known = np.append(0.0, self.metrics["step"])
+        seconds = self.metrics.get("training_seconds", np.full(len(known) - 1, np.nan))
+        hours = np.interp(steps, known, np.append(0.0, seconds) / 3600, right=np.nan)
+        return np.asarray(hours)
+
+
+def read_history(workdir: str | Path) -> History:
+    """Reads the logs of a run.
+
+    Args:
+        workdir: Run directory.
+
+    Raises:
+        UserError: if there is no run, or it has logged nothing yet.
+    """
+    folder = Path(workdir)
+    config = load_config(folder)
+    rows = _read_log(folder / "logs" / "metrics.csv")
+    if not rows:
+        raise UserError(
+            f"The run in {workdir} has no row in logs/metrics.csv yet: its first is at "
+            f"step {config.log_interval}, --log_interval"
+        )
+    metrics = {
+        name: np.array([read_number(row, name) for row in rows]) for name in rows[-1]
+    }
+    samples = (folder / "samples").glob("*.png")
+    return History(
+        folder=folder,
+        config=config,
+        metrics=metrics,
+        scores=_read_scores(folder / "logs" / "evaluation.csv"),
+        yardsticks=_read_dict(folder / "logs" / "yardsticks.json"),
+        evaluations=_read_evaluations(folder / "evaluation"),
+        starts=_read_lines(folder / "logs" / "starts.jsonl"),
+        grids={int(p.stem): p for p in sorted(samples) if p.stem.isdecimal()},
+    )
+
+
+def _read_log(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    try:
+        rows, damaged = parse_rows(read_text(path))
+    except ValueError as error:
+        raise UserError(f"{path} is no log: {error}") from error
+    if damaged:
+        logging.warning("%s: %d damaged rows are left out", path, len(damaged))
+    return rows
+
+
+def _read_scores(path: Path) -> dict[str, Scores]:
+    rows: dict[str, list[Mapping[str, str]]] = {}
+    for row in _read_log(path):
+        rows.setdefault(row.get("metric", ""), []).append(row)
+    scores = {}
+    for name, own in rows.items():
+        # Scores of different protocols are not comparable.
+        same = [row for row in own if row.get("protocol") == own[-1].get("protocol")]
+        scores[name] = Scores(
+            np.array([float(row["step"]) for row in same]),
+            np.array([read_number(row, "score") for row in same]),
+            _parse_dict(own[-1].get("protocol", "")),
+        )
+    return scores
+
+
+def _read_evaluations(folder: Path) -> list[dict[str, Any]]:
+    found = []
+    paths = [path for path in folder.glob("*.json") if path.stem.isdecimal()]
+    for path in sorted(paths, key=lambda path: int(path.stem)):
+        try:
+            records = read_json(path)
+        except UserError as error:
+            logging.warning("%s", error)
+            continue
+        for record in records if isinstance(records, list) else []:
+            if isinstance(record, dict) and {"scores", "protocol"} <= record.keys():
+                found.append({"step": int(path.stem), **record})
+    return found
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    lines = read_text(path).splitlines() if path.exists() else []
+    return [start for start in map(_parse_dict, lines) if start]
+
+
+def _read_dict(path: Path) -> dict[str, Any]:
+    return _parse_dict(read_text(path)) if path.exists() else {}
+
+
+def _parse_dict(text: str) -> dict[str, Any]:
+    """Returns the dict of a JSON text; of a damaged one, an empty dict."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def find_differences(histories: Sequence[History]) -> dict[str, list[Any]]:
+    """Returns the settings that differ between runs, and the value of each run.
+
+    The run directory and where the images lie are no settings in this sense.
+    """
+    values = [dataclasses.asdict(history.config) for history in histories]
+    return {
+        name: [own[name] for own in values]
+        for name in values[0]
+        if name not in ("workdir", "data_dir")
+        and any(own[name] != values[0][name] for own in values)
+    }

@@ -1,0 +1,316 @@
+"""The report: one HTML file about runs that needs no server and no network."""
+
+import base64
+import collections
+import datetime
+import importlib.util
+import io
+import json
+import math
+import shlex
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+from PIL import Image
+
+from sagan_tf import __version__
+from sagan_tf.errors import UserError
+from sagan_tf.files import write_text
+from sagan_tf.report.curves import (
+    Curve,
+    Group,
+    Panel,
+    describe_differences,
+    format_value,
+    group_runs,
+    make_panels,
+)
+from sagan_tf.report.history import History, read_history
+from sagan_tf.text import format_duration, printable
+
+_MOST_GRIDS = 24  # per run
+_ATTENDING = 4  # images whose attention maps are shown
+_DASHES = ("solid", "dash", "dot", "dashdot")
+
+
+def write_report(workdirs: Sequence[str | Path], output: str | Path) -> Path:
+    """Writes a page about a run, or about several side by side.
+
+    It shows scores with their yardsticks and protocols, all logs over steps and over
+    hours of training, the grids as a slider over time, attention maps of the last
+    checkpoint, the settings, and the machines. Runs that differ in their seed alone are
+    a group: its curves and scores are means with the standard deviation.
+
+    Args:
+        workdirs: Run directories.
+        output: `FILE.html`.
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: if a run is missing or has no logs, if Plotly or Jinja is not
+            installed, or the output cannot be written.
+
+    Example:
+
+    ```python
+    write_report(["runs/a", "runs/b"], "report.html")
+    ```
+    """
+    path = Path(output)
+    if path.suffix != ".html":
+        raise UserError(f"--output takes FILE.html. Received: {output}")
+    for package in ("plotly", "jinja2"):
+        if importlib.util.find_spec(package) is None:
+            raise UserError(
+                "A report needs Plotly and Jinja: python -m pip install "
+                "'plotly>=6,<8' 'jinja2>=3.1,<4'"
+            )
+    import jinja2
+    from plotly.offline import get_plotlyjs
+
+    histories = [read_history(workdir) for workdir in workdirs]
+    groups = group_runs(histories)
+    panels = make_panels(groups)
+    template = resources.files(__package__).joinpath("report.html").read_text("utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    page = environment.from_string(template).render(
+        title=", ".join(printable(group.label) for group in groups),
+        version=__version__,
+        written=datetime.date.today().isoformat(),
+        groups=[_describe_group(group) for group in groups],
+        labels=[printable(group.label) for group in groups],
+        differences=describe_differences(groups) if len(groups) > 1 else {},
+        settings=[_describe_settings(group) for group in groups],
+        tables=_make_tables(groups),
+        attention=[_draw_attention(history) for history in _newest(groups)],
+        starts=[_describe_start(h, start) for h in histories for start in h.starts],
+        has_hours=any(np.isfinite(c.hours).any() for p in panels for c in p.curves),
+        charts=_script([_make_chart(panel) for panel in panels]),
+        grids=_script([_pack_grids(h) for h in histories if h.grids]),
+        plotly=get_plotlyjs(),
+    )
+    write_text(path, page)
+    return path
+
+
+def _script(value: Any) -> str:
+    """Returns JSON for a script element, which any "<" in it could end."""
+    return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
+
+
+def _newest(groups: Sequence[Group]) -> list[History]:
+    return [group.histories[0] for group in groups]
+
+
+def _describe_group(group: Group) -> dict[str, Any]:
+    def last(name: str) -> list[float]:
+        columns = [h.metrics[name] for h in group.histories if name in h.metrics]
+        return [float(column[-1]) for column in columns]
+
+    speeds = [np.nanmedian(h.metrics["images_per_second"]) for h in group.histories]
+    devices = [start.get("devices", "") for h in group.histories for start in h.starts]
+    steps = sorted({history.last_step for history in group.histories})
+    return {
+        "label": printable(group.label),
+        "seeds": ", ".join(str(h.config.seed) for h in group.histories),
+        "steps": " to ".join(f"{step:,}" for step in (steps[:1] + steps[1:][-1:])),
+        "training": format_duration(_mean(last("training_seconds"))),
+        "elapsed": format_duration(_mean(last("elapsed_seconds"))),
+        "speed": f"{_mean(speeds):,.0f}",
+        "devices": ", ".join(dict.fromkeys(filter(None, devices))) or "-",
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else math.nan
+
+
+def _describe_settings(group: Group) -> dict[str, Any]:
+    values = json.loads(group.histories[0].config.to_json())
+    folder = group.histories[0].folder
+    command = shlex.join(["sagan-tf", "train", f"--workdir={folder}"])
+    return {
+        "label": printable(group.label),
+        "values": {name: format_value(value) for name, value in values.items()},
+        "command": command,
+    }
+
+
+def _make_tables(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """Returns a table of scores for each protocol: others are not comparable."""
+    found: dict[str, Any] = {}
+    for group in groups:
+        for history in group.histories:
+            for record in history.evaluations:
+                protocol = _shared_protocol(record["protocol"])
+                key = json.dumps(protocol, sort_keys=True)
+                table = found.setdefault(
+                    key, {"protocol": protocol, "rows": {}, "yardsticks": {}}
+                )
+                rows = table["rows"].setdefault(group.label, {})
+                rows[history.folder] = record  # of several steps the last
+                table["yardsticks"] |= record.get("yardsticks") or {}
+            for name, scores in history.scores.items():
+                protocol = _shared_protocol(scores.protocol)
+                key = json.dumps(["during training", protocol], sort_keys=True)
+                table = found.setdefault(
+                    key, {"protocol": protocol, "rows": {}, "yardsticks": {}}
+                )
+                rows = table["rows"].setdefault(group.label, {})
+                record = rows.setdefault(history.folder, {"scores": {}})
+                record["step"] = int(scores.steps[-1])
+                record["scores"][name] = float(scores.values[-1])
+                table["yardsticks"] |= history.yardsticks
+    return [_format_table(table) for table in found.values()]
+
+
+def _shared_protocol(protocol: dict[str, Any]) -> dict[str, Any]:
+    """Returns a protocol without the step, which runs to compare may not share."""
+    return {name: value for name, value in protocol.items() if name != "fake"}
+
+
+def _format_table(table: dict[str, Any]) -> dict[str, Any]:
+    records = [r for runs in table["rows"].values() for r in runs.values()]
+    yardsticks = [y for y in table["yardsticks"].values() if isinstance(y, dict)]
+    names = list(dict.fromkeys(name for record in records for name in record["scores"]))
+    rows = []
+    for label, runs in table["rows"].items():
+        steps = sorted({record["step"] for record in runs.values()})
+        own = [record["scores"] for record in runs.values()]
+        cells = [_spread([scores.get(name) for scores in own]) for name in names]
+        rows.append((printable(label), " to ".join(f"{s:,}" for s in steps), cells))
+    for kind, title in (("held_out", "held-out real images"), ("noise", "noise")):
+        scores = table["yardsticks"].get(kind, {}).get("scores", {})
+        if yardsticks and any(name in scores for name in names):
+            rows.append((title, "", [_spread([scores.get(name)]) for name in names]))
+    protocol = {k: format_value(v) for k, v in table["protocol"].items()}
+    return {"names": names, "rows": rows, "protocol": protocol}
+
+
+def _spread(values: Sequence[Any]) -> str:
+    """Returns "mean ± standard deviation", or a single score."""
+    known = [value for value in values if isinstance(value, (int, float))]
+    if not known:
+        return "-"
+    if len(known) == 1:
+        return f"{known[0]:.4g}"
+    return f"{np.mean(known):.4g} ± {np.std(known, ddof=1):.2g}"
+
+
+def _make_chart(panel: Panel) -> dict[str, Any]:
+    """Returns a Plotly chart: its title, and its traces over steps and over hours."""
+    traces = []
+    for curve in panel.curves:
+        color, index = panel.style(curve)
+        dash = _DASHES[index % len(_DASHES)]
+        traces += _make_traces(curve, printable(panel.label(curve)), color, dash)
+    return {
+        "title": panel.title,
+        "real": panel.real,
+        "scale": "log" if panel.is_wide else "linear",
+        "traces": traces,
+    }
+
+
+def _make_traces(
+    curve: Curve, label: str, color: str, dash: str
+) -> list[dict[str, Any]]:
+    times = {"steps": _numbers(curve.steps), "hours": _numbers(curve.hours)}
+    line = {
+        "name": label,
+        "y": _numbers(curve.mean),
+        "mode": "lines" if len(curve.steps) > 1 else "markers",
+        "line": {"color": color, "dash": dash, "width": 1.6},
+        "times": times,
+    }
+    if not curve.spread.any():
+        return [line]
+    edges = (curve.mean - curve.spread, curve.mean + curve.spread)
+    band = {
+        "name": f"{label} ± standard deviation",
+        "y": [*_numbers(edges[1]), *_numbers(edges[0][::-1])],
+        "mode": "none",
+        "fill": "toself",
+        "fillcolor": f"{color}33",
+        "hoverinfo": "skip",
+        "showlegend": False,
+        "times": {name: [*values, *values[::-1]] for name, values in times.items()},
+    }
+    return [band, line]
+
+
+def _numbers(values: np.ndarray) -> list[float | None]:
+    return [float(f"{v:.5g}") if math.isfinite(v) else None for v in values]
+
+
+def _pack_grids(history: History) -> dict[str, Any]:
+    """Returns the grids of a run as images within the page, at most `_MOST_GRIDS`."""
+    steps = sorted(history.grids)
+    chosen = np.linspace(0, len(steps) - 1, min(len(steps), _MOST_GRIDS)).round()
+    grids = []
+    for step in (steps[int(index)] for index in chosen):
+        try:
+            with Image.open(history.grids[step], formats=["PNG"]) as picture:
+                source = _data_url(picture.convert("RGB"))
+        except (
+            OSError,
+            ValueError,
+            SyntaxError,
+            Image.DecompressionBombError,
+        ) as error:
+            logging.warning("%s is left out: %s", history.grids[step], error)
+            continue
+        (hours,) = _numbers(history.hours([step]))
+        grids.append({"step": step, "hours": hours, "source": source})
+    return {"label": printable(history.name), "grids": grids}
+
+
+def _draw_attention(history: History) -> dict[str, Any]:
+    """Returns the attention maps of the last checkpoint, or why there are none."""
+    from sagan_tf.run import load_run
+    from sagan_tf.visualization.attend import draw_attention
+
+    label = printable(history.name)
+    try:
+        run = load_run(history.folder)
+    except UserError as error:
+        return {"label": label, "note": str(error), "sheets": {}}
+    seed = history.config.seed
+    sheets = draw_attention(run.sampler, run.discriminator, _ATTENDING, seed)
+    note = f"Step {run.step:,}" if sheets else "These networks have no attention."
+    return {
+        "label": label,
+        "note": note,
+        "sheets": {name: _data_url(sheet) for name, sheet in sheets.items()},
+    }
+
+
+def _data_url(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=90)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _describe_start(history: History, start: dict[str, Any]) -> dict[str, str]:
+    known = collections.defaultdict(lambda: "-", start)
+    time = str(known["time"]).replace("T", " ").replace("+00:00", " UTC")
+    return {
+        "run": printable(history.name),
+        "step": str(known["step"]),
+        "time": printable(time),
+        "processor": printable(f"{known['processor']}, {known['cores']} cores"),
+        "memory": printable(f"{known['memory_gib']} GiB"),
+        "devices": printable(str(known["devices"])),
+        "versions": printable(
+            f"sagan_tf {known['sagan_tf']}, TensorFlow {known['tensorflow']}, "
+            f"Keras {known['keras']}, Python {known['python']}"
+        ),
+    }
