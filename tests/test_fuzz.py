@@ -161,6 +161,8 @@ COMMAND_FLAGS = {
     "attend": ("num_images", "num_real", "points", "labels", "output"),
     "neighbors": ("num_images", "neighbors", "output", "seed"),
     "video": ("fps", "output"),
+    "report": ("output",),
+    "plot": ("columns", "x", "output"),
     "export": ("format", "step"),
     "evaluate": ("metrics", "extractor", "reference", "samples", "num_images"),
     "import_torch": ("generator", "discriminator", "config"),

@@ -62,16 +62,20 @@ class Panel(NamedTuple):
     Attributes:
         title: Its title.
         curves: List of `Curve`.
+        is_score: Boolean, whether they are of a score.
         real: Float, the score of held-out real images, or None.
     """
 
     title: str
     curves: list[Curve]
+    is_score: bool = False
     real: float | None = None
 
     @property
     def is_wide(self) -> bool:
-        """Whether its values need a logarithmic axis: positive, far from each other."""
+        """Whether its scores need a logarithmic axis: positive, far from each other."""
+        if not self.is_score:
+            return False
         values = np.concatenate([curve.mean for curve in self.curves])
         values = values[np.isfinite(values)]
         return values.min() > 0 and values.max() > _WIDE * values.min()
@@ -145,7 +149,7 @@ def make_panels(groups: Sequence[Group]) -> list[Panel]:
     for name in dict.fromkeys(names):
         curves = [_score_curve(group, name) for group in groups]
         drawn = [curve for curve in curves if curve is not None]
-        panels.append(Panel(name, drawn, _find_real(groups, name)))
+        panels.append(Panel(name, drawn, True, _find_real(groups, name)))
     for title, endings in _PANELS:
         curves = [
             curve
@@ -189,12 +193,14 @@ def _average(
     """Averages a column over runs at the steps that all of them have."""
     if not runs:
         return None
-    steps = runs[0][1]
+    steps = np.unique(runs[0][1])
     for _, own, _ in runs[1:]:
         steps = np.intersect1d(steps, own)
     if not len(steps):
         return None
-    values = np.stack([v[np.isin(own, steps)] for _, own, v in runs])
+    # A step that was logged twice has its last value.
+    tables = [dict(zip(own, column, strict=True)) for _, own, column in runs]
+    values = np.array([[table[step] for step in steps] for table in tables])
     hours = np.mean([run.hours(steps) for run, _, _ in runs], axis=0)
     spread = values.std(axis=0, ddof=1) if len(runs) > 1 else np.zeros(len(steps))
     bins = np.array_split(np.arange(len(steps)), min(len(steps), _MOST_POINTS))

@@ -69,8 +69,10 @@ class History(NamedTuple):
 
         They are NaN where an earlier version logged no times, and beyond the last row.
         """
+        seconds = self.metrics.get("training_seconds", np.array(np.nan))
+        if not np.isfinite(seconds).any():
+            return np.full(np.shape(steps), np.nan)
         known = np.append(0.0, self.metrics["step"])
-        seconds = self.metrics.get("training_seconds", np.full(len(known) - 1, np.nan))
         hours = np.interp(steps, known, np.append(0.0, seconds) / 3600, right=np.nan)
         return np.asarray(hours)
 

@@ -73,7 +73,7 @@ def _choose(panels: Sequence[Panel], name: str) -> Panel:
     for panel in panels:
         curves = [curve for curve in panel.curves if curve.name == name]
         if curves:
-            return Panel(name, curves, panel.real)
+            return panel._replace(title=name, curves=curves)
     names = [*(panel.title for panel in panels)]
     names += dict.fromkeys(c.name for panel in panels for c in panel.curves)
     raise UserError(
@@ -101,6 +101,7 @@ def _draw(panels: Sequence[Panel], x: str) -> Any:
             axes.axhline(panel.real, color="gray", linestyle=":", label="held-out real")
         axes.set_title(panel.title)
         axes.set_xlabel("steps" if x == "steps" else "hours of training")
+        axes.locator_params(axis="x", nbins=5)
         axes.grid(alpha=0.3)
         if len(axes.get_legend_handles_labels()[1]) > 1:
             axes.legend(fontsize="x-small", ncols=1 + len(panel.curves) // 9)

@@ -3,7 +3,6 @@
 import base64
 import gzip
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -11,8 +10,6 @@ import pytest
 from sagan_tf.visualization.attention import AttentionMaps
 from sagan_tf.visualization.attention_page import write_attention_page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-DRIVER = shutil.which("chromedriver")
 SIZE = 32
 GRAYS = (100, 160)  # the two images
 CLASS_NAME = "<!--<script> & dog"  # must not change how the page is parsed
@@ -43,22 +40,6 @@ def page(tmp_path_factory):
         ],
     )
     return path
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("needs Chromium: apt-get install chromium chromium-driver")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--window-size=1000,900"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    browser = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    yield browser
-    browser.quit()
 
 
 @pytest.fixture

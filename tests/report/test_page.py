@@ -1,0 +1,133 @@
+"""The report in Chromium: what it shows, and that it needs no network."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from sagan_tf.errors import UserError
+from sagan_tf.report.page import write_report
+from tests.report.runs import write_run
+
+pytest.importorskip("plotly")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory, workdir):
+    """A report of two seeds with a name to escape, and of a run with checkpoints."""
+    folder = tmp_path_factory.mktemp("report")
+    runs = [
+        write_run(folder / "<i>a_seed0", seed=0, width=8),
+        write_run(folder / "<i>a_seed1", 2.0, scores=(300.0, 200.0), seed=1, width=8),
+    ]
+    own = folder / "trained"
+    shutil.copytree(workdir, own)
+    evaluation = own / "evaluation" / "000012.json"
+    evaluation.parent.mkdir(exist_ok=True)
+    record = {
+        "scores": {"kernel_classifier": 0.5},
+        "protocol": {"num_fake": 7, "fake": "EMA generator, step 12"},
+        "yardsticks": {"held_out": {"scores": {"kernel_classifier": 0.25}}},
+    }
+    evaluation.write_text(json.dumps([record]))
+    return write_report([*runs, own], folder / "report.html")
+
+
+@pytest.fixture(scope="module")
+def driver(browser, page):
+    browser.get_log("performance")
+    browser.get(page.as_uri())
+    return browser
+
+
+def text(driver, selector):
+    return driver.execute_script(
+        "return document.querySelector(arguments[0]).innerText", selector
+    )
+
+
+def test_the_page_makes_no_network_request_and_no_errors(driver, page):
+    entries = [json.loads(entry["message"]) for entry in driver.get_log("performance")]
+    urls = [
+        entry["message"]["params"]["request"]["url"]
+        for entry in entries
+        if entry["message"]["method"] == "Network.requestWillBeSent"
+    ]
+    assert page.as_uri() in urls
+    assert {url.split(":")[0] for url in urls} <= {"file", "data", "blob"}
+    assert driver.get_log("browser") == []
+
+
+def test_tables_show_runs_scores_and_what_differs(driver):
+    assert "<i>a (2 seeds)\t0, 1\t200\t144 s" in text(driver, "table").replace(
+        "2 min", "144 s"
+    )
+    body = text(driver, "body")
+    assert re.search(r"width\s+8\s+8", body) is None  # equal settings do not differ
+    # Two scores that are 100 apart.
+    assert re.search(r"<i>a \(2 seeds\)\s+100\s+150 ± 71", body)
+    assert re.search(r"held-out real images\s+2\s", body)
+    assert re.search(r"trained\s+12\s+0.5\s+held-out real images\s+0.25", body)
+    assert "<b>P</b>" in body
+
+
+def test_curves_can_be_drawn_over_steps_or_hours(driver):
+    def xs(title):
+        return driver.execute_script(
+            """const index = charts.findIndex((chart) => chart.title === arguments[0]);
+            return document.getElementById(`chart-${index}`).data.at(0).x""",
+            title,
+        )
+
+    # The band of two seeds: there and back.
+    assert xs("fid") == [0, 100, 100, 0]
+    driver.execute_script("document.querySelector('input[value=hours]').click()")
+    assert xs("fid") == [0, 0.02, 0.02, 0]
+    driver.execute_script("document.querySelector('input[value=steps]').click()")
+    assert driver.execute_script("return document.querySelectorAll('.plot svg').length")
+
+
+def test_the_slider_shows_the_grids_of_all_runs(driver):
+    move = """
+        const slider = document.getElementById("time");
+        slider.value = arguments[0];
+        slider.dispatchEvent(new Event("input"));
+        const captions = document.querySelectorAll("#when, #grids figcaption");
+        return [...captions].map((caption) => caption.textContent);
+        """
+    assert driver.execute_script(move, 0)[0] == "Step 6"
+    when, first, _, third = driver.execute_script(move, 3)
+    assert when == "Step 200"
+    assert first.startswith("<i>a_seed0, step 200, 2.4 min")
+    assert third.startswith("trained, step 12")
+
+
+def test_attention_is_that_of_the_last_checkpoint(driver):
+    sizes = driver.execute_script(
+        "return [...document.querySelectorAll('.sheet img')].map((i) => i.naturalWidth)"
+    )
+    assert len(sizes) == 1 and sizes[0] > 300  # the trained run's generator
+    assert "has no checkpoint yet" in text(driver, "body")
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_the_page_fits_its_window(driver, page, width):
+    driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500},
+    )
+    driver.get(page.as_uri())
+    wide = driver.execute_script(
+        """return [...document.querySelectorAll("body *")]
+          .filter((element) => element.getBoundingClientRect().right > arguments[0] + 1
+            && !element.parentElement.closest(".scroll, nav, svg"))
+          .map((element) => element.outerHTML.slice(0, 80))""",
+        width,
+    )
+    assert wide == []
+
+
+def test_another_suffix_is_refused(tmp_path):
+    with pytest.raises(UserError, match="--output takes FILE.html. Received: x.pdf"):
+        write_report([write_run(tmp_path / "a")], "x.pdf")
