@@ -30,6 +30,7 @@ from sagan_tf.report.curves import (
     make_panels,
 )
 from sagan_tf.report.history import History, read_history
+from sagan_tf.report.scores import ScoreTable, make_tables
 from sagan_tf.text import format_duration, printable
 
 _MOST_GRIDS = 24  # per run
@@ -89,7 +90,7 @@ def write_report(workdirs: Sequence[str | Path], output: str | Path) -> Path:
         labels=[printable(group.label) for group in groups],
         differences=describe_differences(groups) if len(groups) > 1 else {},
         settings=[_describe_settings(group) for group in groups],
-        tables=_make_tables(groups),
+        tables=[_describe_table(table) for table in make_tables(groups)],
         attention=[_draw_attention(history) for history in _newest(groups)],
         starts=[_describe_start(h, start) for h in histories for start in h.starts],
         has_hours=any(np.isfinite(c.hours).any() for p in panels for c in p.curves),
@@ -144,65 +145,12 @@ def _describe_settings(group: Group) -> dict[str, Any]:
     }
 
 
-def _make_tables(groups: Sequence[Group]) -> list[dict[str, Any]]:
-    """Returns a table of scores for each protocol: others are not comparable."""
-    found: dict[str, Any] = {}
-    for group in groups:
-        for history in group.histories:
-            for record in history.evaluations:
-                protocol = _shared_protocol(record["protocol"])
-                key = json.dumps(protocol, sort_keys=True)
-                table = found.setdefault(
-                    key, {"protocol": protocol, "rows": {}, "yardsticks": {}}
-                )
-                rows = table["rows"].setdefault(group.label, {})
-                rows[history.folder] = record  # of several steps the last
-                table["yardsticks"] |= record.get("yardsticks") or {}
-            for name, scores in history.scores.items():
-                protocol = _shared_protocol(scores.protocol)
-                key = json.dumps(["during training", protocol], sort_keys=True)
-                table = found.setdefault(
-                    key, {"protocol": protocol, "rows": {}, "yardsticks": {}}
-                )
-                rows = table["rows"].setdefault(group.label, {})
-                record = rows.setdefault(history.folder, {"scores": {}})
-                record["step"] = int(scores.steps[-1])
-                record["scores"][name] = float(scores.values[-1])
-                table["yardsticks"] |= history.yardsticks
-    return [_format_table(table) for table in found.values()]
-
-
-def _shared_protocol(protocol: dict[str, Any]) -> dict[str, Any]:
-    """Returns a protocol without the step, which runs to compare may not share."""
-    return {name: value for name, value in protocol.items() if name != "fake"}
-
-
-def _format_table(table: dict[str, Any]) -> dict[str, Any]:
-    records = [r for runs in table["rows"].values() for r in runs.values()]
-    yardsticks = [y for y in table["yardsticks"].values() if isinstance(y, dict)]
-    names = list(dict.fromkeys(name for record in records for name in record["scores"]))
-    rows = []
-    for label, runs in table["rows"].items():
-        steps = sorted({record["step"] for record in runs.values()})
-        own = [record["scores"] for record in runs.values()]
-        cells = [_spread([scores.get(name) for scores in own]) for name in names]
-        rows.append((printable(label), " to ".join(f"{s:,}" for s in steps), cells))
-    for kind, title in (("held_out", "held-out real images"), ("noise", "noise")):
-        scores = table["yardsticks"].get(kind, {}).get("scores", {})
-        if yardsticks and any(name in scores for name in names):
-            rows.append((title, "", [_spread([scores.get(name)]) for name in names]))
-    protocol = {k: format_value(v) for k, v in table["protocol"].items()}
-    return {"names": names, "rows": rows, "protocol": protocol}
-
-
-def _spread(values: Sequence[Any]) -> str:
-    """Returns "mean ± standard deviation", or a single score."""
-    known = [value for value in values if isinstance(value, (int, float))]
-    if not known:
-        return "-"
-    if len(known) == 1:
-        return f"{known[0]:.4g}"
-    return f"{np.mean(known):.4g} ± {np.std(known, ddof=1):.2g}"
+def _describe_table(table: ScoreTable) -> dict[str, Any]:
+    rows = [
+        (printable(row.label), " to ".join(f"{s:,}" for s in row.steps), row.cells())
+        for row in table.rows
+    ]
+    return {"columns": table.columns, "rows": rows, "protocol": table.protocol}
 
 
 def _make_chart(panel: Panel) -> dict[str, Any]:

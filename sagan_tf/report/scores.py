@@ -1,0 +1,124 @@
+"""The scores of runs in tables, one table per protocol."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sagan_tf.report.curves import Group, format_value
+from sagan_tf.report.history import History
+
+_YARDSTICKS = {"held_out": "held-out real images", "noise": "noise"}
+
+
+class Row(NamedTuple):
+    """A row of a table.
+
+    Attributes:
+        label: What was evaluated.
+        steps: List of the steps that were evaluated, one per run; of real images and
+            noise it is empty.
+        scores: List of lists, for each column the scores of all runs that have one.
+    """
+
+    label: str
+    steps: list[int]
+    scores: list[list[float]]
+
+    def cells(self) -> list[str]:
+        """Returns "mean ± standard deviation" for each column, or a single score."""
+        return [_format(own) for own in self.scores]
+
+
+class ScoreTable(NamedTuple):
+    """Scores that are comparable: all are of one protocol.
+
+    Attributes:
+        columns: Names of the scores.
+        rows: List of `Row`: the groups, then the yardsticks.
+        protocol: Dict of text.
+    """
+
+    columns: list[str]
+    rows: list[Row]
+    protocol: dict[str, str]
+
+
+def make_tables(groups: Sequence[Group]) -> list[ScoreTable]:
+    """Returns the tables of all evaluations: of `evaluate`, and during training.
+
+    Of several evaluations of a run with the same protocol, that of the last step
+    counts.
+    """
+    found: dict[str, Any] = {}
+    for group in groups:
+        for history in group.histories:
+            for kind, protocol, step, scores, yardsticks in _evaluations(history):
+                key = json.dumps([kind, protocol], sort_keys=True)
+                own = found.setdefault(
+                    key, {"protocol": protocol, "groups": {}, "yardsticks": {}}
+                )
+                runs = own["groups"].setdefault(group.label, {})
+                runs[history.folder] = (step, scores)
+                own["yardsticks"] |= yardsticks
+    return [_make_table(**own) for own in found.values()]
+
+
+def _evaluations(history: History) -> Iterable[tuple[Any, ...]]:
+    for name, scores in history.scores.items():
+        last = {name: float(scores.values[-1])}
+        protocol = _shared(scores.protocol)
+        yield name, protocol, int(scores.steps[-1]), last, history.yardsticks
+    for record in history.evaluations:
+        protocol, yardsticks = _shared(record["protocol"]), record.get("yardsticks")
+        yield "", protocol, record["step"], record["scores"], yardsticks or {}
+
+
+def _shared(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what of a protocol runs share: not the step, the seed and the images."""
+    shared = {name: v for name, v in protocol.items() if name != "fake_sha256"}
+    if "fake" in shared:
+        shared["fake"] = re.sub(r" at step \d+, seed \d+", "", str(shared["fake"]))
+    return shared
+
+
+def _make_table(
+    protocol: dict[str, Any],
+    groups: dict[str, dict[Any, tuple[int, dict[str, float]]]],
+    yardsticks: dict[str, Any],
+) -> ScoreTable:
+    runs = [run for own in groups.values() for run in own.values()]
+    columns = list(dict.fromkeys(name for _, scores in runs for name in scores))
+    rows = []
+    for label, own in groups.items():
+        steps = sorted({step for step, _ in own.values()})
+        rows.append(_make_row(label, steps, columns, [s for _, s in own.values()]))
+    for kind, title in _YARDSTICKS.items():
+        scores = yardsticks.get(kind, {}).get("scores", {})
+        if any(name in scores for name in columns):
+            rows.append(_make_row(title, [], columns, [scores]))
+    shown = {name: format_value(value) for name, value in protocol.items()}
+    return ScoreTable(columns, rows, shown)
+
+
+def _make_row(
+    label: str,
+    steps: list[int],
+    columns: Sequence[str],
+    runs: Sequence[Mapping[str, Any]],
+) -> Row:
+    numbers = [
+        [run[name] for run in runs if isinstance(run.get(name), (int, float))]
+        for name in columns
+    ]
+    return Row(label, steps, numbers)
+
+
+def _format(scores: Sequence[float]) -> str:
+    if not scores:
+        return "-"
+    if len(scores) == 1:
+        return f"{scores[0]:.4g}"
+    return f"{np.mean(scores):.4g} ± {np.std(scores, ddof=1):.2g}"

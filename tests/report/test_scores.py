@@ -1,0 +1,54 @@
+import json
+
+import pytest
+
+from sagan_tf.report.curves import group_runs
+from sagan_tf.report.history import read_history
+from sagan_tf.report.scores import make_tables
+from tests.report.runs import write_run
+
+
+def evaluate(folder, step, score, seed=0, images=500):
+    path = folder / "evaluation" / f"{step:06d}.json"
+    path.parent.mkdir(exist_ok=True)
+    records = json.loads(path.read_text()) if path.exists() else []
+    protocol = {
+        "extractor": "own",
+        "fake": f"EMA generator at step {step}, seed {seed}, truncation 1",
+        "fake_sha256": f"{score}",
+        "num_fake": images,
+    }
+    yardsticks = {"held_out": {"scores": {"fid": 1.25}}, "noise": {"scores": {}}}
+    record = {"scores": {"fid": score}, "protocol": protocol, "yardsticks": yardsticks}
+    path.write_text(json.dumps([*records, record]))
+
+
+def test_scores_of_one_protocol_are_a_table_with_their_spread(tmp_path):
+    a0 = write_run(tmp_path / "a0", scores=(), seed=0)
+    a1 = write_run(tmp_path / "a1", scores=(), seed=1)
+    b = write_run(tmp_path / "b", scores=(), width=8)
+    evaluate(a0, 100, 90.0)
+    evaluate(a0, 200, 10.0)
+    evaluate(a1, 300, 14.0, seed=1)
+    evaluate(b, 200, 30.0)
+    evaluate(b, 200, 31.0, images=9)
+    tables = make_tables(group_runs([read_history(run) for run in (a0, a1, b)]))
+    first, second = tables
+    assert first.protocol["fake"] == "EMA generator, truncation 1"
+    assert [row.label for row in first.rows] == [
+        *("a (2 seeds)", "b", "held-out real images"),
+    ]
+    # 10 and 14: a standard deviation of 4 / sqrt(2).
+    assert [row.cells() for row in first.rows] == [["12 ± 2.8"], ["30"], ["1.25"]]
+    assert [row.steps for row in first.rows] == [[200, 300], [200], []]
+    assert second.protocol["num_fake"] == "9"
+    assert [row.scores for row in second.rows] == [[[31.0]], [[1.25]]]
+
+
+def test_scores_during_training_are_those_of_the_last_step(tmp_path):
+    run = write_run(tmp_path / "a", scores=(300.0, 100.0))
+    (table,) = make_tables(group_runs([read_history(run)]))
+    assert [(row.label, row.cells()) for row in table.rows] == [
+        *(("a", ["100"]), ("held-out real images", ["2"]), ("noise", ["400"])),
+    ]
+    assert table.rows[0].steps == [pytest.approx(100)]
