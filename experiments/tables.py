@@ -1,0 +1,61 @@
+"""python -m experiments.tables runs/presets/*_seed*
+
+Prints a table in Markdown of what an experiment found, from the files of its run
+directories alone: the mean over the seeds, and the standard deviation.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sagan_tf.errors import UserError
+from sagan_tf.report.curves import Group, group_runs
+from sagan_tf.report.history import read_history
+from sagan_tf.report.scores import make_tables
+from sagan_tf.text import format_duration
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[2])
+    parser.add_argument("workdirs", nargs="+")
+    try:
+        print_tables(parser.parse_args().workdirs)
+    except UserError as error:
+        raise SystemExit(f"Error: {error}") from None
+
+
+def print_tables(workdirs: Sequence[str | Path]) -> None:
+    """Prints the scores of runs by all extractors, a row for each group of seeds."""
+    groups = group_runs([read_history(workdir) for workdir in workdirs])
+    cells: dict[str, dict[str, str]] = {
+        group.label: _describe(group) for group in groups
+    }
+    for table in make_tables(groups):
+        for row in table.rows:
+            own = cells.setdefault(row.label, {})
+            for name, cell in zip(table.columns, row.cells(), strict=True):
+                # Precision and recall have the same names by every extractor.
+                extractor = table.protocol.get("extractor", "").removesuffix(".keras")
+                named = name if "_" in name else f"{name} ({extractor})"
+                own.setdefault(named, cell)
+    columns = list(dict.fromkeys(name for own in cells.values() for name in own))
+    print(f"| | {' | '.join(columns)} |")
+    print(f"|{'---|' * (len(columns) + 1)}")
+    for label, own in cells.items():
+        print(f"| {label} | {' | '.join(own.get(name, '') for name in columns)} |")
+
+
+def _describe(group: Group) -> dict[str, str]:
+    metrics = [history.metrics for history in group.histories]
+    steps = sorted({int(own["step"][-1]) for own in metrics})
+    times = [own.get("training_seconds", [np.nan])[-1] for own in metrics]
+    return {
+        "steps": " to ".join(f"{step:,}" for step in steps),
+        "training": format_duration(float(np.mean(times))),
+    }
+
+
+if __name__ == "__main__":
+    main()
