@@ -23,16 +23,26 @@ from sagan_tf.start_tensorflow import start_tensorflow
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", default="32,64", help="map heights and widths")
+    parser.add_argument(
+        "--sizes",
+        type=measuring.positives,
+        default=(32, 64),
+        help="map heights and widths",
+    )
     parser.add_argument("--precisions", default="float32")
-    parser.add_argument("--pool_sizes", default="1,2")
+    parser.add_argument("--pool_sizes", type=measuring.positives, default=(1, 2))
     parser.add_argument("--chunk_sizes", default="None,auto")
-    parser.add_argument("--batch_size", type=int, default=16)
-    parser.add_argument("--channels", type=int, default=64)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--plot")
+    parser.add_argument("--batch_size", type=measuring.positive, default=16)
+    parser.add_argument("--channels", type=measuring.positive, default=64)
+    parser.add_argument("--repeats", type=measuring.positive, default=5)
+    parser.add_argument("--plot", type=Path, help="FILE.png to draw")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    unknown = set(arguments.precisions.split(",")) - set(measuring.PRECISIONS)
+    if unknown:
+        parser.error(f"--precisions takes {', '.join(measuring.PRECISIONS)}")
+    if arguments.plot and not arguments.plot.resolve().parent.is_dir():
+        parser.error(f"--plot: there is no folder {arguments.plot.resolve().parent}")
     if arguments.case:
         measure(arguments, **json.loads(arguments.case))
     else:
@@ -42,9 +52,9 @@ def main():
 def compare(arguments):
     cases = []
     for size, precision, pool_size, chunk_size in itertools.product(
-        map(int, arguments.sizes.split(",")),
+        arguments.sizes,
         arguments.precisions.split(","),
-        map(int, arguments.pool_sizes.split(",")),
+        arguments.pool_sizes,
         arguments.chunk_sizes.split(","),
     ):
         case = {
@@ -132,4 +142,4 @@ def draw(cases, path):
 
 
 if __name__ == "__main__":
-    main()
+    measuring.run_main(main)

@@ -2,7 +2,7 @@
 
 Starts workers on this machine and prints one JSON line:
 
-    python -m benchmarks.collectives --config=celeb_a --batch_size=8 --workers=2
+    python benchmarks/collectives.py --config=celeb_a --batch_size=8 --workers=2
 
 Bytes are counted by the kernel on the loopback interface (Linux), so nothing else may
 use it. The time is that of the all-reduce operations in TensorFlow's profile, with the
@@ -21,15 +21,18 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import measuring
 from sagan_tf.start_tensorflow import start_tensorflow
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", default="digits", help="preset")
-    parser.add_argument("--batch_size", type=int, help="global batch")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--batch_size", type=measuring.positive, help="global batch")
+    parser.add_argument("--workers", type=measuring.positive, default=2)
+    parser.add_argument("--steps", type=measuring.positive, default=5)
     parser.add_argument("--synchronized_batch_norm", action="store_true")
     arguments = parser.parse_args()
     if "TF_CONFIG" in os.environ:
@@ -163,4 +166,4 @@ def read_collective_seconds(folder):
 
 
 if __name__ == "__main__":
-    main()
+    measuring.run_main(main)

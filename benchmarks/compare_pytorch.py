@@ -42,19 +42,29 @@ print(time.perf_counter() - begin)
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--reference", required=True, type=Path)
-    parser.add_argument("--net", choices=tuple(NETS), default="64")
-    parser.add_argument("--precision", default="float32")
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=6, help="timed in each turn")
     parser.add_argument(
-        "--sample", type=int, help="sample this many 64 px images instead of training"
+        "--reference",
+        required=True,
+        type=Path,
+        help="folder of bench_torch.py, which takes --net, --batch, --steps and --bf16 "
+        "and prints '1.23 s/step'",
+    )
+    parser.add_argument("--net", choices=tuple(NETS), default="64")
+    parser.add_argument("--precision", choices=measuring.PRECISIONS, default="float32")
+    parser.add_argument("--turns", type=measuring.positive, default=3)
+    parser.add_argument(
+        "--steps", type=measuring.positive, default=6, help="timed in each turn"
+    )
+    parser.add_argument(
+        "--sample",
+        type=measuring.positive,
+        help="sample this many 64 px images instead of training",
     )
     arguments = parser.parse_args()
     if importlib.util.find_spec("torch") is None:
         sys.exit("Error: it needs PyTorch: pip install -r requirements-torch.txt")
     if not (arguments.reference / "bench_torch.py").exists():
-        sys.exit(f"Error: there is no bench_torch.py in {arguments.reference}")
+        sys.exit(f"Error: There is no bench_torch.py in {arguments.reference}")
     if arguments.sample and (arguments.net, arguments.precision) != ("64", "float32"):
         sys.exit("Error: --sample is for --net=64 in float32")
     preset, batch = NETS[arguments.net]
@@ -96,7 +106,11 @@ def time_pytorch(arguments, batch):
     command += [f"--batch={batch}", f"--steps={arguments.steps}"]
     if arguments.precision == "mixed_bfloat16":
         command.append("--bf16")
-    return float(re.search(r"([\d.]+) s/step", run(command, arguments.reference))[1])
+    said = run(command, arguments.reference)
+    found = re.search(r"([\d.]+) s/step", said)
+    if not found:
+        raise ValueError(f"bench_torch.py printed no '... s/step', but: {said[-200:]}")
+    return float(found[1])
 
 
 def run(command, folder=None):
@@ -108,4 +122,4 @@ def run(command, folder=None):
 
 
 if __name__ == "__main__":
-    main()
+    measuring.run_main(main)

@@ -22,10 +22,10 @@ from sagan_tf.start_tensorflow import start_tensorflow
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data_dir", help="folder or archive of images")
-    parser.add_argument("--num_images", type=int, default=2000)
-    parser.add_argument("--image_size", type=int, default=64)
-    parser.add_argument("--batch_size", type=int, default=64)
-    parser.add_argument("--batches", type=int, default=300)
+    parser.add_argument("--num_images", type=measuring.positive, default=2000)
+    parser.add_argument("--image_size", type=measuring.positive, default=64)
+    parser.add_argument("--batch_size", type=measuring.positive, default=64)
+    parser.add_argument("--batches", type=measuring.positive, default=300)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SAGAN_TF_CACHE"] = f"{folder}/cache"
@@ -92,4 +92,4 @@ def _time(function):
 
 
 if __name__ == "__main__":
-    main()
+    measuring.run_main(main)

@@ -16,7 +16,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import measuring
-from sagan_tf.errors import UserError
 from sagan_tf.start_tensorflow import start_tensorflow
 
 METRICS = ("frechet", "kernel", "class_score", "precision_recall", "density_coverage")
@@ -25,8 +24,10 @@ METRICS = ("frechet", "kernel", "class_score", "precision_recall", "density_cove
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", default="digits", help="preset")
-    parser.add_argument("--num_images", type=int, default=10_000)
+    parser.add_argument("--num_images", type=measuring.positive, default=10_000)
     arguments = parser.parse_args()
+    if arguments.num_images < 10:
+        parser.error(f"--num_images is 10 or more. Received: {arguments.num_images}")
     start_tensorflow()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SAGAN_TF_CACHE"] = folder
@@ -80,7 +81,4 @@ def make(evaluator, extractor, real):
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"Error: {error}")
+    measuring.run_main(main)

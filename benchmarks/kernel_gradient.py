@@ -32,8 +32,8 @@ CONVOLUTIONS = (
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--precision", default="float32")
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--precision", choices=measuring.PRECISIONS, default="float32")
+    parser.add_argument("--repeats", type=measuring.positive, default=15)
     arguments = parser.parse_args()
     start_tensorflow()
     import keras
@@ -84,4 +84,4 @@ def make_steps(batch, resolution, channels, filters, kernel_size, strides, dtype
 
 
 if __name__ == "__main__":
-    main()
+    measuring.run_main(main)

@@ -1,15 +1,46 @@
 """What the benchmarks share: timing, counting and the machine."""
 
+import argparse
 import json
 import math
 import platform
 import resource
 import statistics
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 from sagan_tf import machine
+from sagan_tf.errors import UserError
+from sagan_tf.text import first_line
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+def run_main(main):
+    """Runs a script's main function; a mistake of the user is one line."""
+    try:
+        main()
+    except (UserError, ValueError) as error:
+        sys.exit(f"Error: {first_line(error)}")
+    except subprocess.CalledProcessError as error:
+        said = error.stderr or b""
+        said = said.decode() if isinstance(said, bytes) else said
+        last = said.strip().splitlines()[-1:] or [str(error)]
+        sys.exit(last[0])
+
+
+def positive(text):
+    """Returns a positive integer, for `argparse`."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"takes a positive integer. Received: {text}")
+    return int(text)
+
+
+def positives(text):
+    """Returns positive integers that are joined by commas, for `argparse`."""
+    return tuple(positive(part) for part in text.split(","))
 
 
 def time_calls(function, repeats, warm_up=2):

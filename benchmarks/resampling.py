@@ -26,9 +26,9 @@ BLOCKS = (
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch_size", type=int, default=8)
-    parser.add_argument("--precision", default="float32")
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--batch_size", type=measuring.positive, default=8)
+    parser.add_argument("--precision", choices=measuring.PRECISIONS, default="float32")
+    parser.add_argument("--repeats", type=measuring.positive, default=7)
     arguments = parser.parse_args()
     start_tensorflow()
     from sagan_tf.layers import PoolingConv2D, UpsamplingConv2D
@@ -87,4 +87,4 @@ def make_step(layer_class, smallest_fused, filters, shape, arguments):
 
 
 if __name__ == "__main__":
-    main()
+    measuring.run_main(main)

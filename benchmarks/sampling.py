@@ -13,17 +13,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import measuring
-from sagan_tf.errors import UserError
 from sagan_tf.start_tensorflow import start_tensorflow
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", default="digits", help="preset")
-    parser.add_argument("--num_images", type=int, default=20_000)
-    parser.add_argument("--batch_size", type=int, default=64)
-    parser.add_argument("--precision", default="float32")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--num_images", type=measuring.positive, default=20_000)
+    parser.add_argument("--batch_size", type=measuring.positive, default=64)
+    parser.add_argument("--precision", choices=measuring.PRECISIONS, default="float32")
+    parser.add_argument("--repeats", type=measuring.positive, default=3)
     arguments = parser.parse_args()
     start_tensorflow()
     import tensorflow as tf
@@ -72,7 +71,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"Error: {error}")
+    measuring.run_main(main)

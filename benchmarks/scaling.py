@@ -21,10 +21,11 @@ from sagan_tf.start_tensorflow import start_tensorflow
 def main():
     # Not to take --width for --widths.
     parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], allow_abbrev=False
+        description=f"{__doc__.splitlines()[0]} Other flags go to train_step.py.",
+        allow_abbrev=False,
     )
-    parser.add_argument("--sizes", type=_integers, default=(32, 64, 128, 256))
-    parser.add_argument("--widths", type=_integers, default=(16, 32, 64))
+    parser.add_argument("--sizes", type=measuring.positives, default=(32, 64, 128, 256))
+    parser.add_argument("--widths", type=measuring.positives, default=(16, 32, 64))
     arguments, train_flags = parser.parse_known_args()
     rows = []
     for size in arguments.sizes:
@@ -46,9 +47,5 @@ def measure(size, width, train_flags):
     return {"image_size": size, "width": width, **{k: result[k] for k in wanted}}
 
 
-def _integers(text):
-    return tuple(int(part) for part in text.split(","))
-
-
 if __name__ == "__main__":
-    main()
+    measuring.run_main(main)

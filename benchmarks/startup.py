@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", default="digits", help="preset")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=measuring.positive, default=5)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         run, new = f"{folder}/run", f"{folder}/new"
@@ -72,7 +72,7 @@ def time_first_step(command):
         while b"Step 1 of" not in text:
             new = process.stderr.read1()
             if not new:
-                raise RuntimeError(text.decode())
+                raise ValueError(text.decode().strip().splitlines()[-1])
             text += new
         return time.perf_counter() - begin
     finally:
@@ -81,4 +81,4 @@ def time_first_step(command):
 
 
 if __name__ == "__main__":
-    main()
+    measuring.run_main(main)

@@ -3,10 +3,10 @@
     python benchmarks/train_step.py --config=configs/celeb_a.py --batch_size=64 \
         --precision=float32
 
-takes the flags of `sagan-tf train`, and `--repeats`. It trains on random images, which
-are in memory, and prints one JSON line. The limit ("ceiling") is the speed of a product
-of two 4096x4096 matrices in the same precision. Operations within loops, which
-attention in chunks has, are not counted.
+takes the flags of `sagan-tf train`, and `--repeats`, the steps timed (10). It trains on
+random images, which are in memory, and prints one JSON line. The limit ("ceiling") is
+the speed of a product of two 4096x4096 matrices in the same precision. Operations
+within loops, which attention in chunks has, are not counted.
 """
 
 import dataclasses
@@ -18,7 +18,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from absl import flags
 
 from benchmarks import measuring
-from sagan_tf.errors import UserError
 from sagan_tf.flags import config_from_flags, define_config_flags, parse_flags
 from sagan_tf.start_tensorflow import start_tensorflow
 
@@ -29,13 +28,13 @@ def main():
     values = flags.FlagValues()
     define_config_flags(values)
     flags.DEFINE_integer("repeats", 10, "Steps timed.", 2, flag_values=values)
-    try:
-        parse_flags(values, sys.argv[1:])
-        config = config_from_flags(values)
-        start_tensorflow()
-        run(config, values.repeats)
-    except UserError as error:
-        sys.exit(f"Error: {error}")
+    if {"-h", "--help"} & set(sys.argv):
+        print(f"{__doc__}\nFlags of training: python -m sagan_tf train --help")
+        return
+    parse_flags(values, sys.argv[1:])
+    config = config_from_flags(values)
+    start_tensorflow()
+    run(config, values.repeats)
 
 
 def run(config, repeats):
@@ -97,4 +96,4 @@ def make_step(config):
 
 
 if __name__ == "__main__":
-    main()
+    measuring.run_main(main)

@@ -127,11 +127,11 @@ class SelfAttention(keras.layers.Layer):
                 '`normalize_over` must be "keys" or "queries". '
                 f"Received: normalize_over={normalize_over}"
             )
-        is_size = isinstance(chunk_size, int) and chunk_size > 0
+        is_size = type(chunk_size) is int and chunk_size > 0
         if not is_size and chunk_size not in (None, "auto"):
             raise ValueError(
                 '`chunk_size` must be a positive integer, None or "auto". '
-                f"Received: chunk_size={chunk_size}"
+                f"Received: chunk_size={chunk_size!r}"
             )
         if is_size and normalize_over == "queries":
             raise ValueError(
@@ -341,7 +341,7 @@ class SelfAttention(keras.layers.Layer):
             if channels < getattr(self, name):
                 raise ValueError(
                     f"`SelfAttention` with {name}={getattr(self, name)} needs at least "
-                    "that many channels: wider networks have more. "
+                    f"that many channels: use more, or a smaller {name}. "
                     f"Received: input_shape={tuple(input_shape)}"
                 )
         for size in (height, width):
