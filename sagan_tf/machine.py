@@ -28,5 +28,12 @@ def describe_machine() -> dict[str, Any]:
         "instructions": [name for name in _INSTRUCTIONS if name in flags],
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in _LIBRARIES},
+        **{name: _find_version(name) for name in _LIBRARIES},
     }
+
+
+def _find_version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

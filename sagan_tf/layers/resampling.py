@@ -11,6 +11,7 @@ from typing import Any
 from keras import ops
 
 from sagan_tf.layers.conv2d import Conv2D
+from sagan_tf.layers.processor import is_cpu
 from sagan_tf.types import Shape, Tensor
 
 
@@ -58,7 +59,8 @@ class ResamplingConv2D(Conv2D):
     """
 
     # Summing the kernel costs more than it saves where there are many channels and few
-    # positions. `benchmarks/README.md` has the measurement, which was of CPUs alone.
+    # positions, and on GPUs, whose convolutions are fastest for common kernel sizes.
+    # `benchmarks/README.md` has the measurements.
     smallest_fused = 8  # resolution of the smaller map
 
     def __init__(self, filters: int, kernel_size: Any, **kwargs: Any):
@@ -84,4 +86,6 @@ class ResamplingConv2D(Conv2D):
         Args:
             smaller_map: `(height, width)` before upsampling, or after pooling.
         """
-        return all(size and size >= self.smallest_fused for size in smaller_map)
+        return is_cpu() and all(
+            size and size >= self.smallest_fused for size in smaller_map
+        )

@@ -35,6 +35,7 @@ class Plain(layers.Layer):
 def compare(layer, x, monkeypatch, tolerance):
     """Compares outputs, and gradients by inputs and weights, with the plain form."""
     monkeypatch.setattr(type(layer), "smallest_fused", 1)
+    monkeypatch.setattr("sagan_tf.layers.resampling.is_cpu", lambda: True)
     layer.build(x.shape)
     layer.bias.assign(maps(*layer.bias.shape))
     inputs = layers.Layer()
@@ -68,11 +69,14 @@ def test_it_equals_one_after_the_other(layer_class, kernel_size, monkeypatch):
 def test_only_large_maps_are_computed_as_one(layer_class, monkeypatch):
     module = sys.modules[layer_class.__module__]
     monkeypatch.setattr(module, "sum_shifted", lambda kernel: 1 / 0)
+    monkeypatch.setattr("sagan_tf.layers.resampling.is_cpu", lambda: True)
     layer = layer_class(4, 3)
     small = layer.smallest_fused * (1 if layer_class is UpsamplingConv2D else 2)
     layer(maps(1, small - 2, small, 3))
     with pytest.raises(ZeroDivisionError):
         layer(maps(1, small, small, 3))
+    monkeypatch.setattr("sagan_tf.layers.resampling.is_cpu", lambda: False)
+    layer(maps(1, small, small, 3))
 
 
 def test_odd_maps_are_pooled_as_keras_does():
