@@ -201,8 +201,9 @@ class Config:
     attention: str = _setting(
         "pooled",
         "Networks",
-        "Keys and values of attention: max-pooled 2x2, or of full resolution.",
-        choices=("pooled", "full"),
+        "Keys and values of attention: max-pooled 2x2, or of full resolution. residual "
+        "is a residual block of the same size instead, for comparison.",
+        choices=("pooled", "full", "residual"),
     )
     initializer: str = _setting(
         "xavier",

@@ -2,16 +2,19 @@
 
 At 64 px and width 64 the layers are those of heykeetae/Self-Attention-GAN (PyTorch).
 Other image sizes have more or fewer blocks; the channels double with each halving of
-the resolution.
+the resolution. Classes, which the original does not have, enter the generator with the
+latents and the discriminator by a projection.
 """
 
 from typing import Any
 
 import keras
+from keras import ops
 
 from sagan_tf.layers import SelfAttention, SpectralNormalization
 from sagan_tf.layers.conv2d import Conv2D, Conv2DTranspose
 from sagan_tf.models.network import Discriminator, Generator, Network, check_choice
+from sagan_tf.types import Tensor
 
 SMALLEST_MAP = 4
 
@@ -42,7 +45,8 @@ class DCGANGenerator(_DCGAN, Generator):
     """Generates images by transposed convolutions and self-attention.
 
     1. A 4x4 valid transposed convolution makes a 4x4 map of `width * image_size / 8`
-       channels.
+       channels of the latents and, with classes, the label as a one-hot vector (as
+       [Mirza and Osindero, 2014](https://arxiv.org/abs/1411.1784)).
     2. Each 4x4 transposed convolution with stride 2 doubles the resolution and halves
        the channels, down to `width`. Batch normalization, ReLU and, at some
        resolutions, self-attention follow each transposed convolution.
@@ -54,6 +58,7 @@ class DCGANGenerator(_DCGAN, Generator):
         channels: 1, 3 or 4, image channels.
         width: Positive integer, base channels: those at the highest resolution.
         latent_dim: Positive integer, length of a latent vector.
+        num_classes: Integer, 0 for a generator without classes.
         attention_resolutions: Resolutions, from 4 to `image_size / 2`, of the maps that
             `SelfAttention` follows. The default is 16 and, above 32 px, 32.
         spectral_normalization: Boolean, whether all transposed convolutions but the
@@ -81,6 +86,7 @@ class DCGANGenerator(_DCGAN, Generator):
         channels: int = 3,
         width: int = 64,
         latent_dim: int = 128,
+        num_classes: int = 0,
         attention_resolutions: tuple[int, ...] | None = None,
         spectral_normalization: bool = True,
         spectral_norm_axis: str = "output",
@@ -92,6 +98,7 @@ class DCGANGenerator(_DCGAN, Generator):
             channels=channels,
             width=width,
             latent_dim=latent_dim,
+            num_classes=num_classes,
             attention_resolutions=attention_resolutions,
             **kwargs,
         )
@@ -100,7 +107,8 @@ class DCGANGenerator(_DCGAN, Generator):
         self.spectral_norm_axis = spectral_norm_axis
         self.synchronized_batch_norm = synchronized_batch_norm
 
-        stack = [keras.layers.Reshape((1, 1, latent_dim), dtype=self.dtype_policy)]
+        shape = (1, 1, latent_dim + num_classes)
+        stack = [keras.layers.Reshape(shape, dtype=self.dtype_policy)]
         resolution = SMALLEST_MAP
         while resolution < image_size:
             filters = width * image_size // (2 * resolution)
@@ -119,6 +127,16 @@ class DCGANGenerator(_DCGAN, Generator):
             resolution *= 2
         self.stack = stack
         self.to_image = self._transposed_convolution(channels, 2, "to_image")
+
+    def split_inputs(
+        self, inputs: Tensor, labels: Tensor | None
+    ) -> tuple[Tensor, dict[str, tuple[Tensor, ...]]]:
+        if labels is None:
+            return inputs, {}
+        if len(labels.shape) == 1:
+            labels = ops.one_hot(labels, self.num_classes)
+        labels = ops.cast(labels, inputs.dtype)
+        return ops.concatenate([inputs, labels], axis=-1), {}
 
     @classmethod
     def default_attention(cls, image_size: int) -> tuple[int, ...]:
@@ -154,12 +172,15 @@ class DCGANDiscriminator(_DCGAN, Discriminator):
     1. Each 4x4 convolution with stride 2, followed by LeakyReLU 0.1, halves the
        resolution, down to 4x4, and doubles the channels, beginning with `width`.
        Self-attention follows at some resolutions.
-    2. A last 4x4 valid convolution, not spectrally normalized, gives the logit.
+    2. A last 4x4 valid convolution, not spectrally normalized, gives the logit. With
+       classes, the projection of the sum over the map's positions is added; see
+       `Discriminator.project`.
 
     Args:
         image_size: 32, 64, 128 or 256, pixels per side.
         channels: 1, 3 or 4, image channels.
         width: Positive integer, base channels: those at the highest resolution.
+        num_classes: Integer, 0 for a discriminator without classes.
         attention_resolutions: Resolutions, from 4 to `image_size / 2`, of the maps that
             `SelfAttention` follows. The default is 8 and 4.
         spectral_normalization: Boolean, whether all convolutions but the last are
@@ -180,6 +201,7 @@ class DCGANDiscriminator(_DCGAN, Discriminator):
         image_size: int = 64,
         channels: int = 3,
         width: int = 64,
+        num_classes: int = 0,
         attention_resolutions: tuple[int, ...] | None = None,
         spectral_normalization: bool = True,
         **kwargs: Any,
@@ -188,6 +210,7 @@ class DCGANDiscriminator(_DCGAN, Discriminator):
             image_size=image_size,
             channels=channels,
             width=width,
+            num_classes=num_classes,
             attention_resolutions=attention_resolutions,
             **kwargs,
         )
@@ -208,6 +231,27 @@ class DCGANDiscriminator(_DCGAN, Discriminator):
             inputs, filters, resolution = filters, 2 * filters, resolution // 2
         self.stack = stack
         self.to_logit = self._convolution(inputs, 1, "valid", "to_logit")
+        if num_classes:
+            self.embedding = self._embedding(inputs)
+
+    def compute_logits(
+        self, x: Tensor, labels: Tensor | None, training: bool
+    ) -> Tensor:
+        features = ops.sum(ops.cast(x, "float32"), axis=(1, 2))
+        logits = super().compute_logits(x, labels, training)
+        return logits + self.project(features, labels, training)
+
+    def _embedding(self, features: int) -> Any:
+        layer = keras.layers.Embedding(
+            self.num_classes,
+            features,
+            _initializers(16 * features)["kernel_initializer"],
+            dtype=self.dtype_policy,
+            name="embedding",
+        )
+        if self.spectral_normalization:
+            layer = SpectralNormalization(layer, name="sn_embedding")
+        return layer
 
     @classmethod
     def default_attention(cls, image_size: int) -> tuple[int, ...]:

@@ -145,6 +145,8 @@ class Network(keras.Model):
         self, inputs_shape: Shape, labels_shape: Shape | None = None
     ) -> Iterator[tuple[Any, tuple[Shape, ...]]]:
         """Yields each layer of the stack, built or not, with its inputs' shapes."""
+        if self.num_classes and labels_shape is None:
+            labels_shape = (inputs_shape[0],)
         labels = labels_shape and keras.KerasTensor(labels_shape, "int32")
         x, further_inputs = self.split_inputs(keras.KerasTensor(inputs_shape), labels)
         shape = x.shape
@@ -283,7 +285,8 @@ class Generator(Network):
 class Discriminator(Network):
     """Base class of networks from images, and labels, to logits.
 
-    A subclass sets `stack` and `to_logit`, the layer that follows it.
+    A subclass sets `stack` and `to_logit`, the layer that follows it; with classes also
+    `embedding`, for `project`.
 
     Args:
         **kwargs: Arguments of `Network`.
@@ -303,8 +306,12 @@ class Discriminator(Network):
             without classes, or have another shape.
     """
 
+    embedding: Any = None  # from labels to vectors as long as the features
+
     def build(self, images_shape: Shape, labels_shape: Shape | None = None) -> None:
         self.to_logit.build(self._build_stack(images_shape, labels_shape))
+        if self.embedding is not None:
+            self.embedding.build((None,))
 
     def call(
         self,
@@ -323,6 +330,24 @@ class Discriminator(Network):
         """Maps the output of the stack to logits, float32 `[batch]`."""
         logits = self.to_logit(x, training=training)
         return ops.reshape(ops.cast(logits, "float32"), (-1,))
+
+    def project(
+        self, features: Tensor, labels: Tensor | None, training: bool
+    ) -> Tensor:
+        """Returns `features . embedding[label]`, the projection; 0 without classes.
+
+        Args:
+            features: float32 `[batch, features]`.
+            labels: Integers `[batch]`, or None.
+            training: Boolean.
+
+        Reference:
+            [Miyato and Koyama, 2018](https://arxiv.org/abs/1802.05637).
+        """
+        if self.embedding is None:
+            return 0.0
+        rows = self.embedding(labels, training=training)
+        return ops.sum(ops.cast(rows, "float32") * features, axis=-1)
 
     def compute_output_shape(
         self, images_shape: Shape, labels_shape: Shape | None = None

@@ -9,7 +9,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from sagan_tf.layers import DiscriminatorBlock, GeneratorBlock, SelfAttention
+from sagan_tf.layers import (
+    DiscriminatorBlock,
+    GeneratorBlock,
+    ResidualBlock,
+    SelfAttention,
+)
 from sagan_tf.layers.convolution import convolution, normalize_spectrally
 from sagan_tf.models.network import Discriminator, Generator, Network, check_choice
 from sagan_tf.types import Shape, Tensor
@@ -39,6 +44,7 @@ INITIALIZERS = {
 ATTENTION: dict[str, dict[str, Any]] = {
     "pooled": {"pool_size": 2, "value_reduction": 2},
     "full": {"pool_size": 1, "value_reduction": 2},
+    "residual": {},  # a residual block instead
 }
 
 
@@ -48,7 +54,9 @@ class _ResNet(Network):
     Args:
         attention: `"pooled"`, as in the official code: keys and values are max-pooled
             2x2, values have half the channels, an output projection follows, and there
-            are no biases; or `"full"`, the same without pooling.
+            are no biases; `"full"`, the same without pooling; or `"residual"`, a
+            `ResidualBlock` of about as many weights in the place of attention, for
+            comparison.
         spectral_normalization: Boolean.
         spectral_norm_epsilon: Small float, the epsilon of spectral normalization.
         reflection_padding: Boolean, whether the 3x3 convolutions pad by reflection.
@@ -99,16 +107,27 @@ class _ResNet(Network):
         )
         return normalize_spectrally(self, layer)
 
-    def _attention(self, resolution: int) -> Any:
+    def _attention(self, resolution: int, channels: int) -> Any:
+        arguments = {
+            "spectral_normalization": self.spectral_normalization,
+            "spectral_norm_epsilon": self.spectral_norm_epsilon,
+            "kernel_initializer": INITIALIZERS[self.initializer](),
+            "dtype": self.dtype_policy,
+        }
+        if self.attention == "residual":
+            # Attention has C * C * (1/8 + 1/8 + 1/2 + 1/2) weights.
+            return ResidualBlock(
+                max(1, round(1.25 * channels / (2 * 9))),
+                reflection_padding=self.reflection_padding,
+                name=f"residual_{resolution}x{resolution}",
+                **arguments,
+            )
         return SelfAttention(
             **ATTENTION[self.attention],
             use_output_projection=True,
             use_bias=False,
-            spectral_normalization=self.spectral_normalization,
-            spectral_norm_epsilon=self.spectral_norm_epsilon,
-            kernel_initializer=INITIALIZERS[self.initializer](),
-            dtype=self.dtype_policy,
             name=f"attention_{resolution}x{resolution}",
+            **arguments,
         )
 
 
@@ -131,7 +150,9 @@ class ResNetGenerator(_ResNet, Generator):
             `SelfAttention` follows. The default is 32, and 16 at 32 px.
         attention: `"pooled"`, as in the official code: keys and values are max-pooled
             2x2, values have half the channels, an output projection follows, and there
-            are no biases; or `"full"`, the same without pooling.
+            are no biases; `"full"`, the same without pooling; or `"residual"`, a
+            `ResidualBlock` of about as many weights in the place of attention, for
+            comparison.
         spectral_normalization: Boolean, for all layers but the last convolution.
         spectral_norm_epsilon: Small float, the epsilon of spectral normalization.
         normalize_to_image: Boolean, whether the last convolution is spectrally
@@ -221,7 +242,7 @@ class ResNetGenerator(_ResNet, Generator):
             name = f"block_{resolution}x{resolution}"
             stack.append(GeneratorBlock(filters, name=name, **block_arguments))
             if resolution in self.attention_resolutions:
-                stack.append(self._attention(resolution))
+                stack.append(self._attention(resolution, filters))
         momentum = last_batch_norm_momentum
         stack += [
             keras.layers.BatchNormalization(
@@ -259,8 +280,8 @@ class ResNetDiscriminator(_ResNet, Discriminator):
 
     1. `DiscriminatorBlock`s halve the resolution. ReLU follows.
     2. The sum over the map's positions, `h`, gives
-       `logit = dense(h) + h . embedding[label]`, the projection of Miyato and Koyama.
-       Without classes the second term is left out.
+       `logit = dense(h) + h . embedding[label]`; see `Discriminator.project`. Without
+       classes the second term is left out.
 
     Args:
         image_size: 32, 64, 128, 256 or 512, pixels per side.
@@ -269,7 +290,7 @@ class ResNetDiscriminator(_ResNet, Discriminator):
         num_classes: Integer, 0 for a discriminator without classes.
         attention_resolutions: Resolutions; `SelfAttention` follows the first block of
             each. The default is 32, and 16 at 32 px.
-        attention: `"pooled"` or `"full"`; see `ResNetGenerator`.
+        attention: `"pooled"`, `"full"` or `"residual"`; see `ResNetGenerator`.
         spectral_normalization: Boolean, for all layers.
         spectral_norm_epsilon: Small float, the epsilon of spectral normalization.
         reflection_padding: Boolean, whether the 3x3 convolutions pad by reflection.
@@ -286,9 +307,6 @@ class ResNetDiscriminator(_ResNet, Discriminator):
     discriminator = ResNetDiscriminator(image_size=128, num_classes=1000)
     logits = discriminator(images, labels)  # [B, 128, 128, 3], [B] -> [B]
     ```
-
-    Reference:
-        [Miyato and Koyama, 2018](https://arxiv.org/abs/1802.05637), the projection.
     """
 
     def __init__(
@@ -342,11 +360,12 @@ class ResNetDiscriminator(_ResNet, Discriminator):
             )
             if resolution in attention_left:
                 attention_left.remove(resolution)
-                stack.append(self._attention(resolution))
+                stack.append(self._attention(resolution, n * width))
             previous = resolution
         self.stack = stack
         self.to_logit = self._dense(1, "to_logit")
-        self.embedding = self._embedding(n * width) if num_classes else None
+        if num_classes:
+            self.embedding = self._embedding(n * width)
 
     @classmethod
     def map_resolutions(cls, image_size: int) -> tuple[int, ...]:
@@ -368,10 +387,7 @@ class ResNetDiscriminator(_ResNet, Discriminator):
         # In float32: a sum over 16 positions, followed by one over a thousand channels.
         features = ops.sum(ops.cast(x, "float32"), axis=(1, 2))
         logits = super().compute_logits(features, labels, training)
-        if self.embedding is not None:
-            rows = self.embedding(labels, training=training)
-            logits += ops.sum(ops.cast(rows, "float32") * features, axis=-1)
-        return logits
+        return logits + self.project(features, labels, training)
 
     def _embedding(self, features: int) -> Any:
         layer = keras.layers.Embedding(

@@ -12,6 +12,7 @@ from sagan_tf.layers import (
     GeneratorBlock,
     PoolingConv2D,
     ReflectionConv2D,
+    ResidualBlock,
     SelfAttention,
     SpectralNormalization,
     UpsamplingConv2D,
@@ -212,6 +213,24 @@ CASES = {
         ),
         (SMALL_MAP,),
         trainable=2 * (9 * 5 * 5 + 5),
+    ),
+    "residual_block": Case(
+        lambda **k: ResidualBlock(3, **k),
+        (SMALL_MAP,),
+        trainable=9 * 5 * 3 + 3 + 9 * 3 * 5 + 5,
+        state=3 + 5,
+    ),
+    "residual_block_plain": Case(
+        lambda **k: ResidualBlock(
+            2,
+            spectral_normalization=False,
+            spectral_norm_epsilon=1e-8,
+            reflection_padding=True,
+            kernel_initializer="orthogonal",
+            **k,
+        ),
+        (SMALL_MAP,),
+        trainable=9 * 5 * 2 + 2 + 9 * 2 * 5 + 5,
     ),
     "reflection_conv": Case(
         lambda **k: ReflectionConv2D(4, 3, **k), (SMALL_MAP,), trainable=9 * 5 * 4 + 4

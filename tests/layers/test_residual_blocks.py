@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from sagan_tf.layers import DiscriminatorBlock, GeneratorBlock
+from sagan_tf.layers import DiscriminatorBlock, GeneratorBlock, ResidualBlock
 from tests.backends import array
 from tests.contract import randomize
 
@@ -128,6 +128,16 @@ def test_kernels_are_divided_by_their_norm(policy):
         array(plain(x)),
         atol=1e-3 if policy == "float32" else 0.1,
     )
+
+
+def test_the_block_in_the_place_of_attention():
+    block = ResidualBlock(2, spectral_normalization=False)
+    x = maps()
+    outputs = array(block(x))
+    hidden = block.convolution_1(np.maximum(x, 0))
+    expected = x + array(block.convolution_2(np.maximum(array(hidden), 0)))
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5)
+    assert np.abs(outputs - x).max() > 0.01
 
 
 def test_convolutions_of_a_block_start_differently():

@@ -109,6 +109,15 @@ CASES = {
         attention={"attention_4x4": (16, 16), "attention_8x8": (64, 64)},
         tolerance=0.1,
     ),
+    "dcgan_generator_conditional": Case(
+        lambda **k: DCGANGenerator(
+            image_size=32, width=8, num_classes=3, attention_resolutions=(), **k
+        ),
+        (latents(), WEIGHTS),
+        trainable=(conv(131, 32, 4) + conv(32, 16, 4) + conv(16, 8, 4) + conv(8, 3, 4))
+        + 2 * (32 + 16 + 8),
+        state=2 * (32 + 16 + 8) + (32 + 16 + 8),
+    ),
     "dcgan_discriminator": Case(
         lambda **k: DCGANDiscriminator(image_size=32, width=8, **k),
         (images(),),
@@ -119,6 +128,16 @@ CASES = {
         no_gradient=("key/bias",),
         attention={"attention_8x8": (64, 64), "attention_4x4": (16, 16)},
         tolerance=0.1,
+    ),
+    "dcgan_discriminator_conditional": Case(
+        lambda **k: DCGANDiscriminator(
+            image_size=32, width=8, num_classes=3, attention_resolutions=(), **k
+        ),
+        (images(), LABELS),
+        trainable=(conv(3, 8, 4) + conv(8, 16, 4) + conv(16, 32, 4) + conv(32, 1, 4))
+        + 3 * 32,
+        state=8 + 16 + 32 + 32,
+        tolerance=0.2,
     ),
     "dcgan_discriminator_plain": Case(
         lambda **k: DCGANDiscriminator(
@@ -179,6 +198,17 @@ CASES = {
         + conv(2, 1),
         state=4 * (32 + 16 + 16 + 8 + 8 + 4 + 4 + 2) + 2 * 2,
         attention={"attention_8x8": (64, 64), "attention_16x16": (256, 256)},
+        tolerance=0.1,
+    ),
+    "resnet_generator_residual": Case(
+        lambda **k: ResNetGenerator(image_size=32, width=4, attention="residual", **k),
+        (latents(),),
+        trainable=(128 * 256 + 256)
+        + 3 * generator_block(16, 16)
+        + (conv(16, 1) + conv(1, 16))  # 1.25 * 16 / 18 filters in between
+        + 2 * 16
+        + conv(16, 3),
+        state=256 + 3 * (2 * 32 + 3 * 16) + (1 + 16) + 2 * 16 + 3,
         tolerance=0.1,
     ),
     "resnet_generator_weights": Case(

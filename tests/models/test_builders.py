@@ -133,8 +133,8 @@ def test_learning_rates_decay_linearly():
             "The dcgan networks have no --attention, only --architecture=resnet has",
         ),
         (
-            {"conditional": True, "classes": ("a", "b")},
-            "no --conditional, only --architecture=resnet has",
+            {"architecture": "infogan", "conditional": True, "classes": ("a", "b")},
+            "no --conditional, only --architecture=dcgan or resnet has",
         ),
         (
             {"architecture": "infogan", "image_size": 28},

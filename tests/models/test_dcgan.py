@@ -84,3 +84,44 @@ def test_spectral_norm_axis_of_transposed_convolutions(axis, rows):
     for _ in range(100):
         layer(np.zeros((1, 4, 4, 32), "float32"), training=True)
     np.testing.assert_allclose(array(layer.compute_sigma()), expected, rtol=1e-3)
+
+
+def test_the_label_is_a_one_hot_vector_beside_the_latents():
+    generator = DCGANGenerator(
+        image_size=32, width=4, latent_dim=5, num_classes=3, attention_resolutions=()
+    )
+    latents = np.random.default_rng(0).normal(size=(2, 5)).astype("float32")
+    labels = np.array([2, 0], np.int32)
+    generator(latents, labels)
+    first = generator.stack[1].layer
+    first.kernel.assign(np.float32(np.round(10 * array(first.kernel))))
+    kernel = array(first.kernel)  # [4, 4, filters, latents and classes]
+    inputs = np.concatenate([latents, np.eye(3)[labels]], axis=1)
+    expected = np.einsum("hwfc,bc->bhwf", kernel, inputs) + array(first.bias)
+    walked = [output for _, _, output, _ in generator.walk(latents, labels)]
+    sigma = float(generator.stack[1].compute_sigma())
+    outputs = (array(walked[1]) - array(first.bias)) * sigma + array(first.bias)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_the_logit_has_the_projection_of_the_label():
+    discriminator = DCGANDiscriminator(
+        image_size=32,
+        width=4,
+        num_classes=3,
+        attention_resolutions=(),
+        spectral_normalization=False,
+    )
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 32, 32, 3)).astype("float32")
+    labels = np.array([0, 2, 1, 2], np.int32)
+    logits = array(discriminator(images, labels))
+    x = images
+    for layer in discriminator.stack:
+        x = layer(x)
+    x = np.float64(array(x))
+    kernel, bias = map(array, discriminator.to_logit.weights)
+    table = array(discriminator.embedding.embeddings)
+    unconditional = np.einsum("bhwc,hwc->b", x, kernel[..., 0]) + bias
+    projected = (x.sum(axis=(1, 2)) * table[labels]).sum(axis=1)
+    assert np.abs(projected).min() > 1e-3
+    np.testing.assert_allclose(logits, unconditional + projected, rtol=1e-4)

@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 
+from sagan_tf.layers import ResidualBlock, SelfAttention
 from sagan_tf.models import ResNetDiscriminator, ResNetGenerator
 from tests.contract import count
 
@@ -207,3 +208,18 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
     )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout.split()[-1]) < 8  # GiB
+
+
+@pytest.mark.parametrize("width", [16, 64])
+def test_the_residual_block_has_as_many_weights_as_attention(width):
+    counts = []
+    for attention in ("pooled", "residual"):
+        network = ResNetGenerator(width=width, attention=attention)
+        network.build((None, 128))
+        (layer,) = (
+            layer
+            for layer in network.stack
+            if isinstance(layer, (SelfAttention, ResidualBlock))
+        )
+        counts.append(sum(int(np.prod(w.shape)) for w in layer.trainable_weights))
+    assert counts[1] == pytest.approx(counts[0], rel=0.12)
