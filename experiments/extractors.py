@@ -5,7 +5,7 @@ other and of `sagan_tf evaluate`'s: settings that please one of them may not ple
 others. They differ in what they predict, in their layers, width and seed:
 
     labels      classes, or the attributes of CelebA
-    rotations   by how many quarter turns an image was rotated
+    turns       by how many quarter turns an image was rotated
     narrow      as labels, half as wide, with twice the layers
 
 They are trained once per data set, two to five minutes each on two CPU cores, on images
@@ -54,7 +54,7 @@ class Design(NamedTuple):
 
 DESIGNS = (
     Design("labels", "labels", width=32, convolutions=1, units=128, seed=1),
-    Design("rotations", "rotations", width=24, convolutions=1, units=128, seed=2),
+    Design("turns", "turns", width=24, convolutions=1, units=128, seed=2),
     Design("narrow", "labels", width=16, convolutions=2, units=64, seed=3),
 )
 
@@ -130,7 +130,7 @@ def train(design: Design, config: Config) -> keras.Model:
     targets = load_attributes(config, _MAX_IMAGES)
     if targets is None:
         targets = labels
-    if design.task == "rotations":
+    if design.task == "turns":
         outputs, loss = 4, keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     elif targets.ndim == 2:
         outputs = targets.shape[1]
@@ -147,7 +147,7 @@ def train(design: Design, config: Config) -> keras.Model:
     for _ in range(_STEPS):
         indices = random.choice(kept, _BATCH_SIZE)
         batch, batch_targets = _shift(images[indices], random), targets[indices]
-        if design.task == "rotations":
+        if design.task == "turns":
             batch_targets = random.integers(4, size=_BATCH_SIZE)
             turned = zip(batch, batch_targets, strict=True)
             batch = np.stack([np.rot90(image, turns) for image, turns in turned])

@@ -1,0 +1,60 @@
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from experiments import extractors
+from sagan_tf import load_run
+from sagan_tf.config import Config
+from sagan_tf.models.builders import build_sagan
+from sagan_tf.run import Run
+
+
+@pytest.fixture(autouse=True)
+def short_training(monkeypatch, tmp_path):
+    monkeypatch.setattr(extractors, "_STEPS", 3)
+    monkeypatch.setenv("SAGAN_TF_CACHE", str(tmp_path / "cache"))
+
+
+def test_a_run_is_scored_by_each_extractor_once(workdir, tmp_path, monkeypatch):
+    shutil.copytree(workdir, tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    extractors.evaluate(run, num_images=40)
+    path = tmp_path / "run" / "evaluation" / "000012.json"
+    records = json.loads(path.read_text())
+    assert [record["protocol"]["extractor"] for record in records] == [
+        *("labels.keras", "turns.keras", "narrow.keras"),
+    ]
+    for record, name in zip(records, ("labels", "turns", "narrow"), strict=True):
+        assert record["scores"][f"frechet_{name}"] > 0
+        assert set(record["yardsticks"]) == {"held_out", "noise"}
+    # Extractors are trained once, and a run is scored once.
+    monkeypatch.setattr(extractors, "train", None)
+    monkeypatch.setattr(Run, "evaluate", None)
+    extractors.evaluate(run, num_images=40)
+
+
+def test_agreement_counts_images_that_are_of_the_class_asked_for(tmp_path):
+    settings = {"image_size": 32, "channels": 1, "width": 8, "conditional": True}
+    config = Config(**settings, classes=("a", "b"), workdir=str(tmp_path))
+    run = Run(config, build_sagan(config))
+    # All images are assigned to the second class.
+    inputs = keras.Input((32, 32, 1))
+    features = keras.layers.Flatten()(inputs)
+    logits = keras.layers.Dense(2, "linear", True, "zeros", "zeros")(features)
+    network = keras.Model(inputs, [features, logits])
+    network.layers[-1].bias.assign(np.array([0.0, 1.0]))
+    network.save(tmp_path / "labels.keras")
+    path = tmp_path / "evaluation" / "000000.json"
+    extractors.measure_agreement(run, tmp_path / "labels.keras", path)
+    (record,) = json.loads(path.read_text())
+    assert record["scores"] == {"agreement": 0.5, "agreement_worst_class": 0.0}
+
+
+@pytest.mark.parametrize("design", extractors.DESIGNS)
+def test_features_are_the_first_output(design):
+    network = extractors.build(design, (32, 32, 3), 7)
+    features, logits = network(np.zeros((2, 32, 32, 3), "float32"))
+    assert features.shape == (2, design.units) and logits.shape == (2, 7)
