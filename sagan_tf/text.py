@@ -28,12 +28,14 @@ def format_names(names: Iterable[str]) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Returns a time that reads well: "42 s", "12 min", "3.4 h"; "-" for NaN."""
+    """Returns a time that reads well: "42 s", "5.2 min", "3.4 h"; "-" for NaN."""
     if seconds != seconds:
         return "-"
     if seconds < 120:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    if seconds < 7200:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def count(number: int, noun: str) -> str:

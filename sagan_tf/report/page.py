@@ -150,7 +150,20 @@ def _describe_table(table: ScoreTable) -> dict[str, Any]:
         (printable(row.label), " to ".join(f"{s:,}" for s in row.steps), row.cells())
         for row in table.rows
     ]
-    return {"columns": table.columns, "rows": rows, "protocol": table.protocol}
+    named = [table.protocol.get(name) for name in ("extractor", "num_fake", "real")]
+    caption = [
+        f"{title} {printable(value)}"
+        for title, value in zip(
+            ("Extractor:", "Generated images:", "Compared with:"), named, strict=True
+        )
+        if value
+    ]
+    return {
+        "caption": ". ".join(caption),
+        "columns": table.columns,
+        "rows": rows,
+        "protocol": table.protocol,
+    }
 
 
 def _make_chart(panel: Panel) -> dict[str, Any]:
