@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from sagan_tf.errors import UserError
-from sagan_tf.report.curves import Group, group_runs
-from sagan_tf.report.history import read_history
+from sagan_tf.report.curves import Group, format_steps, group_runs
+from sagan_tf.report.history import read_histories
 from sagan_tf.report.scores import make_tables
 from sagan_tf.text import format_duration
 
@@ -28,7 +28,7 @@ def main() -> None:
 
 def print_tables(workdirs: Sequence[str | Path]) -> None:
     """Prints the scores of runs by all extractors, a row for each group of seeds."""
-    groups = group_runs([read_history(workdir) for workdir in workdirs])
+    groups = group_runs(read_histories(workdirs))
     cells: dict[str, dict[str, str]] = {
         group.label: _describe(group) for group in groups
     }
@@ -48,11 +48,9 @@ def print_tables(workdirs: Sequence[str | Path]) -> None:
 
 
 def _describe(group: Group) -> dict[str, str]:
-    metrics = [history.metrics for history in group.histories]
-    steps = sorted({int(own["step"][-1]) for own in metrics})
-    times = [own.get("training_seconds", [np.nan])[-1] for own in metrics]
+    times = [history.column("training_seconds")[-1] for history in group.histories]
     return {
-        "steps": " to ".join(f"{step:,}" for step in steps),
+        "steps": format_steps([history.last_step for history in group.histories]),
         "training": format_duration(float(np.mean(times))),
     }
 

@@ -234,6 +234,12 @@ def describe_differences(groups: Sequence[Group]) -> dict[str, list[str]]:
     }
 
 
+def format_steps(steps: Sequence[int]) -> str:
+    """Returns the least and the greatest step, such as `"200 to 1,000"`, or the one."""
+    ends = sorted({min(steps), max(steps)}) if steps else []
+    return " to ".join(f"{step:,}" for step in ends)
+
+
 def format_value(value: object) -> str:
     """Returns a setting's value as a flag has it."""
     if isinstance(value, (tuple, list)):

@@ -64,17 +64,27 @@ class History(NamedTuple):
         """The last step of `logs/metrics.csv`."""
         return int(self.metrics["step"][-1])
 
+    def column(self, name: str) -> np.ndarray:
+        """Returns a column of `logs/metrics.csv`; NaN if it is not there."""
+        return self.metrics.get(name, np.full(len(self.metrics["step"]), np.nan))
+
     def hours(self, steps: Any) -> np.ndarray:
         """Returns the hours of training, without grids and evaluations, up to steps.
 
         They are NaN where an earlier version logged no times, and beyond the last row.
         """
-        seconds = self.metrics.get("training_seconds", np.array(np.nan))
+        seconds = self.column("training_seconds")
         if not np.isfinite(seconds).any():
             return np.full(np.shape(steps), np.nan)
         known = np.append(0.0, self.metrics["step"])
         hours = np.interp(steps, known, np.append(0.0, seconds) / 3600, right=np.nan)
         return np.asarray(hours)
+
+
+def read_histories(workdirs: Sequence[str | Path]) -> list[History]:
+    """Reads the logs of several runs; one that is given twice counts once."""
+    folders = {Path(workdir).resolve(): workdir for workdir in workdirs}
+    return [read_history(workdir) for workdir in folders.values()]
 
 
 def read_history(workdir: str | Path) -> History:
@@ -103,7 +113,7 @@ def read_history(workdir: str | Path) -> History:
         config=config,
         metrics=metrics,
         scores=_read_scores(folder / "logs" / "evaluation.csv"),
-        yardsticks=_read_dict(folder / "logs" / "yardsticks.json"),
+        yardsticks=_check_yardsticks(_read_dict(folder / "logs" / "yardsticks.json")),
         evaluations=_read_evaluations(folder / "evaluation"),
         starts=_read_lines(folder / "logs" / "starts.jsonl"),
         grids={int(p.stem): p for p in sorted(samples) if p.stem.isdecimal()},
@@ -148,9 +158,24 @@ def _read_evaluations(folder: Path) -> list[dict[str, Any]]:
             logging.warning("%s", error)
             continue
         for record in records if isinstance(records, list) else []:
-            if isinstance(record, dict) and {"scores", "protocol"} <= record.keys():
-                found.append({"step": int(path.stem), **record})
+            if isinstance(record, dict) and all(
+                isinstance(record.get(name), dict) for name in ("scores", "protocol")
+            ):
+                yardsticks = _check_yardsticks(record.get("yardsticks"))
+                step = int(path.stem)
+                found.append({**record, "step": step, "yardsticks": yardsticks})
     return found
+
+
+def _check_yardsticks(yardsticks: Any) -> dict[str, Any]:
+    """Returns those yardsticks that have scores."""
+    if not isinstance(yardsticks, dict):
+        return {}
+    return {
+        kind: own
+        for kind, own in yardsticks.items()
+        if isinstance(own, dict) and isinstance(own.get("scores"), dict)
+    }
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:

@@ -25,11 +25,12 @@ from sagan_tf.report.curves import (
     Group,
     Panel,
     describe_differences,
+    format_steps,
     format_value,
     group_runs,
     make_panels,
 )
-from sagan_tf.report.history import History, read_history
+from sagan_tf.report.history import History, read_histories
 from sagan_tf.report.scores import ScoreTable, make_tables
 from sagan_tf.text import format_duration, printable
 
@@ -75,7 +76,7 @@ def write_report(workdirs: Sequence[str | Path], output: str | Path) -> Path:
     import jinja2
     from plotly.offline import get_plotlyjs
 
-    histories = [read_history(workdir) for workdir in workdirs]
+    histories = read_histories(workdirs)
     groups = group_runs(histories)
     panels = make_panels(groups)
     template = resources.files(__package__).joinpath("report.html").read_text("utf-8")
@@ -91,7 +92,7 @@ def write_report(workdirs: Sequence[str | Path], output: str | Path) -> Path:
         differences=describe_differences(groups) if len(groups) > 1 else {},
         settings=[_describe_settings(group) for group in groups],
         tables=[_describe_table(table) for table in make_tables(groups)],
-        attention=[_draw_attention(history) for history in _newest(groups)],
+        attention=[_draw_attention(group.histories[0]) for group in groups],
         starts=[_describe_start(h, start) for h in histories for start in h.starts],
         has_hours=any(np.isfinite(c.hours).any() for p in panels for c in p.curves),
         charts=_script([_make_chart(panel) for panel in panels]),
@@ -107,31 +108,22 @@ def _script(value: Any) -> str:
     return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
 
 
-def _newest(groups: Sequence[Group]) -> list[History]:
-    return [group.histories[0] for group in groups]
-
-
 def _describe_group(group: Group) -> dict[str, Any]:
-    def last(name: str) -> list[float]:
-        columns = [h.metrics[name] for h in group.histories if name in h.metrics]
-        return [float(column[-1]) for column in columns]
+    def mean(name: str) -> float:
+        return float(np.mean([h.column(name)[-1] for h in group.histories]))
 
-    speeds = [np.nanmedian(h.metrics["images_per_second"]) for h in group.histories]
+    speeds = np.concatenate([h.column("images_per_second") for h in group.histories])
+    speeds = speeds[np.isfinite(speeds)]
     devices = [start.get("devices", "") for h in group.histories for start in h.starts]
-    steps = sorted({history.last_step for history in group.histories})
     return {
         "label": printable(group.label),
         "seeds": ", ".join(str(h.config.seed) for h in group.histories),
-        "steps": " to ".join(f"{step:,}" for step in (steps[:1] + steps[1:][-1:])),
-        "training": format_duration(_mean(last("training_seconds"))),
-        "elapsed": format_duration(_mean(last("elapsed_seconds"))),
-        "speed": f"{_mean(speeds):,.0f}",
+        "steps": format_steps([history.last_step for history in group.histories]),
+        "training": format_duration(mean("training_seconds")),
+        "elapsed": format_duration(mean("elapsed_seconds")),
+        "speed": f"{np.median(speeds):,.0f}" if len(speeds) else "-",
         "devices": ", ".join(dict.fromkeys(filter(None, devices))) or "-",
     }
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if len(values) else math.nan
 
 
 def _describe_settings(group: Group) -> dict[str, Any]:
@@ -147,7 +139,7 @@ def _describe_settings(group: Group) -> dict[str, Any]:
 
 def _describe_table(table: ScoreTable) -> dict[str, Any]:
     rows = [
-        (printable(row.label), " to ".join(f"{s:,}" for s in row.steps), row.cells())
+        (printable(row.label), format_steps(row.steps), row.cells())
         for row in table.rows
     ]
     named = [table.protocol.get(name) for name in ("extractor", "num_fake", "real")]

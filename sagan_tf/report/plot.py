@@ -8,7 +8,7 @@ from typing import Any
 from sagan_tf.errors import UserError
 from sagan_tf.files import replacing
 from sagan_tf.report.curves import Curve, Panel, group_runs, make_panels
-from sagan_tf.report.history import read_history
+from sagan_tf.report.history import read_histories
 from sagan_tf.text import format_names
 
 SUFFIXES = (".png", ".pdf", ".svg")
@@ -53,7 +53,7 @@ def write_plot(
         raise UserError(
             "Plots need Matplotlib: python -m pip install 'matplotlib>=3.9,<4'"
         )
-    panels = make_panels(group_runs([read_history(workdir) for workdir in workdirs]))
+    panels = make_panels(group_runs(read_histories(workdirs)))
     chosen = [_choose(panels, name) for name in columns] or panels
     curves = [curve for panel in chosen for curve in panel.curves]
     if x == "hours" and not any(map(_has_hours, curves)):

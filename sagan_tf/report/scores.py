@@ -72,8 +72,8 @@ def _evaluations(history: History) -> Iterable[tuple[Any, ...]]:
         protocol = _shared(scores.protocol)
         yield name, protocol, int(scores.steps[-1]), last, history.yardsticks
     for record in history.evaluations:
-        protocol, yardsticks = _shared(record["protocol"]), record.get("yardsticks")
-        yield "", protocol, record["step"], record["scores"], yardsticks or {}
+        protocol, step = _shared(record["protocol"]), record["step"]
+        yield "", protocol, step, record["scores"], record["yardsticks"]
 
 
 def _shared(protocol: Mapping[str, Any]) -> dict[str, Any]:
