@@ -53,6 +53,7 @@ def conditional(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("conditional")
     settings = (
         *("train", "--config=mnist_conditional", "--dataset=digits", "--width=4"),
+        "--discriminator_attention_resolutions=8",
         *("--batch_size=8", "--num_samples=20", "--steps=6", f"--workdir={workdir}"),
     )
     assert run_command(list(settings)) == 0
@@ -168,7 +169,7 @@ def test_a_saved_model_with_classes(conditional):
     images = model.signatures["serving_default"](**inputs)["images"]
     np.testing.assert_allclose(images, run.generator(latents, labels), atol=1e-5)
     maps = model.signatures["attention"](**inputs)
-    assert maps["attention_8x8"].shape == (2, 64, 16)
+    assert maps["attention_8x8"].shape == (2, 64, 64)
     for wrong in (-1, 10):
         with pytest.raises(tf.errors.InvalidArgumentError, match="from 0 to 9"):
             model.signatures["serving_default"](
