@@ -18,9 +18,7 @@ Differences from the source, and their reasons:
 - Samples come from the EMA generator.
 
 Expected: on two CPU cores a step takes 0.23 s, and the 25 epochs an hour and a half.
-After 1,080 steps (252 s) the distance of configs/mnist.py's header is 4.3 and 3.7 for
-two draws; configs/mnist.py has 5.0 and 4.2 after the same time. The whole run was not
-made.
+docs/results.md has a score after 1,080 steps (252 s). The whole run was not made.
 """
 
 from sagan_tf.config import Config

@@ -38,7 +38,8 @@ def print_tables(workdirs: Sequence[str | Path]) -> None:
             for name, cell in zip(table.columns, row.cells(), strict=True):
                 # Precision and recall have the same names by every extractor.
                 extractor = table.protocol.get("extractor", "").removesuffix(".keras")
-                named = name if "_" in name else f"{name} ({extractor})"
+                is_shared = name in ("precision", "recall")
+                named = f"{name} ({extractor})" if is_shared else name
                 own.setdefault(named, cell)
     columns = list(dict.fromkeys(name for own in cells.values() for name in own))
     print(f"| | {' | '.join(columns)} |")
