@@ -36,11 +36,9 @@ def print_tables(workdirs: Sequence[str | Path]) -> None:
         for row in table.rows:
             own = cells.setdefault(row.label, {})
             for name, cell in zip(table.columns, row.cells(), strict=True):
-                # Precision and recall have the same names by every extractor.
-                extractor = table.protocol.get("extractor", "").removesuffix(".keras")
-                is_shared = name in ("precision", "recall")
-                named = f"{name} ({extractor})" if is_shared else name
-                own.setdefault(named, cell)
+                # These have the same names by every extractor. They are in the report.
+                if name not in ("precision", "recall"):
+                    own.setdefault(name, cell)
     columns = list(dict.fromkeys(name for own in cells.values() for name in own))
     print(f"| | {' | '.join(columns)} |")
     print(f"|{'---|' * (len(columns) + 1)}")
