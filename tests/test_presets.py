@@ -141,7 +141,7 @@ def test_presets_have_the_numbers_of_their_sources(name, expected):
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_builds_its_networks(name):
     config = load_preset(name)
-    assert config.dataset[:4] == name[:4]
+    assert config.dataset[:4] == name[:4] or name == "faces64"  # of celeb_a
     assert config.workdir == f"runs/{config.dataset.replace('/', '_')}"
     if config.dataset == "folder":
         config = dataclasses.replace(

@@ -237,8 +237,10 @@ class DCGANDiscriminator(_DCGAN, Discriminator):
     def compute_logits(
         self, x: Tensor, labels: Tensor | None, training: bool
     ) -> Tensor:
-        features = ops.sum(ops.cast(x, "float32"), axis=(1, 2))
         logits = super().compute_logits(x, labels, training)
+        if not self.num_classes:
+            return logits
+        features = ops.sum(ops.cast(x, "float32"), axis=(1, 2))
         return logits + self.project(features, labels, training)
 
     def _embedding(self, features: int) -> Any:

@@ -334,18 +334,16 @@ class Discriminator(Network):
     def project(
         self, features: Tensor, labels: Tensor | None, training: bool
     ) -> Tensor:
-        """Returns `features . embedding[label]`, the projection; 0 without classes.
+        """Returns `features . embedding[label]`, the projection.
 
         Args:
             features: float32 `[batch, features]`.
-            labels: Integers `[batch]`, or None.
+            labels: Integers `[batch]`.
             training: Boolean.
 
         Reference:
             [Miyato and Koyama, 2018](https://arxiv.org/abs/1802.05637).
         """
-        if self.embedding is None:
-            return 0.0
         rows = self.embedding(labels, training=training)
         return ops.sum(ops.cast(rows, "float32") * features, axis=-1)
 

@@ -387,7 +387,9 @@ class ResNetDiscriminator(_ResNet, Discriminator):
         # In float32: a sum over 16 positions, followed by one over a thousand channels.
         features = ops.sum(ops.cast(x, "float32"), axis=(1, 2))
         logits = super().compute_logits(features, labels, training)
-        return logits + self.project(features, labels, training)
+        if self.num_classes:
+            logits += self.project(features, labels, training)
+        return logits
 
     def _embedding(self, features: int) -> Any:
         layer = keras.layers.Embedding(

@@ -31,23 +31,14 @@ class StepCallback(keras.callbacks.Callback):
     """Calls `on_step(step, logs)`, with steps counted from 1 over all restarts.
 
     Between two calls there is one step, or several in one execution.
-
-    Attributes:
-        new_steps: Integer, how many steps there were since the call before.
-        seconds: Float, how long these took, without what other callbacks did.
     """
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         self._step = int(self.model.step.numpy())
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self._began = time.perf_counter()
-
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.seconds = time.perf_counter() - self._began
-        step = int(self.model.step.numpy())
-        self.new_steps, self._step = step - self._step, step
-        self.on_step(step, logs)
+        self._step = int(self.model.step.numpy())
+        self.on_step(self._step, logs)
 
     def on_step(self, step: int, logs: Mapping[str, float]) -> None:
         """Does what the callback is for.
@@ -59,7 +50,24 @@ class StepCallback(keras.callbacks.Callback):
         raise NotImplementedError
 
 
-class ProgressBar(StepCallback):
+class TimedCallback(StepCallback):
+    """A `StepCallback` that knows how long the steps take.
+
+    Attributes:
+        new_steps: Integer, how many steps there were since the call before.
+        seconds: Float, how long these took, without what other callbacks did.
+    """
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self._began = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.seconds = time.perf_counter() - self._began
+        self.new_steps = int(self.model.step.numpy()) - self._step
+        super().on_train_batch_end(batch, logs)
+
+
+class ProgressBar(TimedCallback):
     """Shows the step, both losses, images per second and the time left.
 
     Without a terminal it prints one line per minute.
@@ -109,7 +117,7 @@ class ProgressBar(StepCallback):
             self._bar.close()
 
 
-class MetricsLog(StepCallback):
+class MetricsLog(TimedCallback):
     """Appends a row to `logs/metrics.csv` every `log_interval` steps.
 
     A row holds the means, since the row before, of both losses and of the

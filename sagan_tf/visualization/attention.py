@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+import keras
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
@@ -59,7 +60,7 @@ def trace_attention(
             np.sqrt((np.asarray(t, np.float64) ** 2).sum(axis=(1, 2, 3)))
             for t in (attended, x)
         )
-        change *= abs(float(layer.gamma))
+        change *= abs(float(keras.ops.convert_to_numpy(layer.gamma)))
         height, width = x.shape[1:3]
         traced.append(
             AttentionMaps(

@@ -286,7 +286,7 @@ REFUSED = [
     (attend(None, value_reduction=2), "value_reduction=2"),
     (attend(None, normalize_over="values"), "normalize_over=values"),
     (attend(None, chunk_size=0), "chunk_size=0"),
-    (attend(None, chunk_size="all"), "chunk_size=all"),
+    (attend(None, chunk_size="all"), "chunk_size='all'"),
     (attend(None, chunk_size=4, normalize_over="queries"), "chunk_size=4"),
     (upsample(kernel_size=4), r"kernel_size=\(4, 4\)"),
     (upsample(padding="valid"), "padding=valid"),

@@ -2,8 +2,8 @@ import errno
 
 import pytest
 
+from sagan_tf import files
 from sagan_tf.errors import UserError
-from sagan_tf.training import logs
 from sagan_tf.training.logs import Board, StepLog
 
 
@@ -81,7 +81,7 @@ def test_a_row_is_written_as_a_whole_or_not_at_all(open_log, tmp_path, monkeypat
     def full_open(*arguments, **kwargs):
         return Full(open(*arguments, **kwargs))
 
-    monkeypatch.setattr(logs, "open", full_open, raising=False)
+    monkeypatch.setattr(files, "open", full_open, raising=False)
     with pytest.raises(UserError, match="log.csv cannot be written: No space left"):
         log.write(2, {"score": 2.0})
     assert (tmp_path / "log.csv").read_text() == "step,score\n1,1\n"
