@@ -1,7 +1,7 @@
 """python train.py --dataset=mnist
 
-The small configuration: the 60,000 training digits of MNIST, padded to 32 px, in less
-than five minutes on two CPU cores.
+The small configuration: the 60,000 training digits of MNIST, padded to 32 px, in about
+five minutes on two CPU cores.
 
 Expected: see docs/results.md, three seeds by three extractors.
 

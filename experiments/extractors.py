@@ -14,6 +14,7 @@ its images that `labels` assigns to the class that was asked for.
 """
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ import keras
 import numpy as np
 
 from sagan_tf import load_run
-from sagan_tf.cache import cache_dir, digest
+from sagan_tf.cache import cache_dir, digest, digest_files
 from sagan_tf.config import Config
 from sagan_tf.data import load_images, open_source
 from sagan_tf.data.loading import load_attributes
@@ -60,6 +61,7 @@ DESIGNS = (
 
 
 def main() -> None:
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workdir", required=True)
     parser.add_argument("--num_images", type=int, default=NUM_IMAGES)
@@ -73,23 +75,26 @@ def main() -> None:
 def evaluate(run: Run, num_images: int = NUM_IMAGES) -> None:
     """Evaluates a run with all extractors, unless its last step already was."""
     path = run.config.run_dir / "evaluation" / f"{run.step:06d}.json"
+    protocols = [r["protocol"] for r in (read_json(path) if path.exists() else [])]
     done = {
-        str(record["protocol"].get("extractor", "")).removesuffix(".keras")
-        for record in (read_json(path) if path.exists() else [])
-        if record["protocol"].get("num_fake") == num_images
+        (protocol.get("extractor_sha256"), protocol.get("num_fake"))
+        for protocol in protocols
     }
     for design in DESIGNS:
-        if design.name in done:
-            continue
         extractor = load(design, run.config)
-        result = run.evaluate(
-            ("frechet", "precision_recall"), str(extractor), num_images, force=True
-        )
-        for name, score in result.scores.items():
-            real = result.yardsticks["held_out"].scores.get(name, np.nan)
-            print(f"{run.config.workdir} {name} {score:.4g}, held-out real {real:.4g}")
+        is_done = (digest_files(extractor), num_images) in done
+        if not is_done:
+            result = run.evaluate(
+                ("frechet", "precision_recall"), str(extractor), num_images, force=True
+            )
+            for name, score in result.scores.items():
+                real = result.yardsticks["held_out"].scores.get(name, np.nan)
+                text = f"{name} {score:.4g}, held-out real {real:.4g}"
+                print(f"{run.config.workdir} {text}")
+        is_measured = any("agreement_with" in protocol for protocol in protocols)
         if design.name == "labels" and run.config.conditional:
-            measure_agreement(run, extractor, path)
+            if not (is_done and is_measured):
+                measure_agreement(run, extractor, path)
 
 
 def measure_agreement(run: Run, extractor: Path, path: Path) -> None:
@@ -125,6 +130,8 @@ def load(design: Design, config: Config) -> Path:
 
 def train(design: Design, config: Config) -> keras.Model:
     """Trains an extractor on images that are not held out."""
+    # Whichever run is scored first: images are drawn by the seed.
+    config = dataclasses.replace(config, seed=0)
     images, labels = load_images(config, _MAX_IMAGES)
     kept = find_others(images, load_held_out(config).images)
     targets = load_attributes(config, _MAX_IMAGES)

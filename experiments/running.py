@@ -27,8 +27,10 @@ def run_experiment(
         variants: Flags of `sagan-tf train` by name.
         folder: Default of `--folder`.
     """
+    # Without abbreviations: --seed must not be taken for --seeds.
     parser = argparse.ArgumentParser(
-        description=f"{description} Other flags go to `sagan-tf train`."
+        description=f"{description} Other flags go to `sagan-tf train`.",
+        allow_abbrev=False,
     )
     parser.add_argument("--folder", default=folder, help="folder of the runs")
     parser.add_argument("--seeds", default="0,1,2", help="seeds of each variant")
@@ -82,7 +84,10 @@ def run_experiment(
 def _run(arguments: Sequence[str]) -> bool:
     """Runs Python, and returns whether it succeeded. Ctrl-C and SIGTERM end both."""
     print(f"$ {shlex.join(['python', *arguments])}", flush=True)
-    with Signals(), subprocess.Popen([sys.executable, *arguments]) as process:
+    # In a session of its own: Ctrl-C reaches this process alone, which passes on one
+    # signal. A second one would end training before it has saved its step.
+    command = [sys.executable, *arguments]
+    with Signals(), subprocess.Popen(command, start_new_session=True) as process:
         try:
             code = process.wait()
         except KeyboardInterrupt as interruption:

@@ -18,6 +18,7 @@ from sagan_tf.text import format_duration
 
 
 def main() -> None:
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[2])
     parser.add_argument("workdirs", nargs="+")
     try:
@@ -27,8 +28,20 @@ def main() -> None:
 
 
 def print_tables(workdirs: Sequence[str | Path]) -> None:
-    """Prints the scores of runs by all extractors, a row for each group of seeds."""
-    groups = group_runs(read_histories(workdirs))
+    """Prints the scores of runs by all extractors, a row for each group of seeds.
+
+    Runs of different data have a table each: an extractor is of its data.
+    """
+    tables: dict[tuple[str, int], list[Group]] = {}
+    for group in group_runs(read_histories(workdirs)):
+        config = group.histories[0].config
+        tables.setdefault((config.dataset, config.image_size), []).append(group)
+    for (dataset, image_size), groups in tables.items():
+        print(f"\n{dataset}, {image_size} px\n")
+        _print_table(groups)
+
+
+def _print_table(groups: Sequence[Group]) -> None:
     cells: dict[str, dict[str, str]] = {
         group.label: _describe(group) for group in groups
     }

@@ -59,8 +59,9 @@ class ResamplingConv2D(Conv2D):
     """
 
     # Summing the kernel costs more than it saves where there are many channels and few
-    # positions, and on GPUs, whose convolutions are fastest for common kernel sizes.
-    # `benchmarks/README.md` has the measurements.
+    # positions. On a GPU it is faster in some cases and much slower in others, so it is
+    # left out there, and under JAX and PyTorch. `benchmarks/README.md` has the
+    # measurements.
     smallest_fused = 8  # resolution of the smaller map
 
     def __init__(self, filters: int, kernel_size: Any, **kwargs: Any):

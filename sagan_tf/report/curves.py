@@ -1,6 +1,8 @@
 """The curves of runs: what a report and a plot both draw."""
 
 import dataclasses
+import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -78,6 +80,8 @@ class Panel(NamedTuple):
             return False
         values = np.concatenate([curve.mean for curve in self.curves])
         values = values[np.isfinite(values)]
+        if not len(values):
+            return False
         return values.min() > 0 and values.max() > _WIDE * values.min()
 
     def style(self, curve: Curve) -> tuple[str, int]:
@@ -118,16 +122,22 @@ def group_runs(histories: Sequence[History]) -> list[Group]:
     for history in histories:
         groups.setdefault(_describe_training(history.config), []).append(history)
     own = list(groups.values())
-    return [Group(label, runs) for label, runs in zip(_labels(own), own, strict=True)]
+    labels = list(_labels(own))
+    return [
+        # Run directories of one name in different folders are told apart by these.
+        Group(label if labels.count(label) == 1 else f"{runs[0].folder}: {label}", runs)
+        for label, runs in zip(labels, own, strict=True)
+    ]
 
 
 def _describe_training(config: Config) -> str:
-    """Returns all settings but the seed and those that may differ on resume."""
+    """Returns the steps and all settings but the seed that may not differ on resume."""
     return repr(
         [
             getattr(config, field.name)
             for field in dataclasses.fields(config)
-            if field.name not in ("seed", "workdir") and not field.metadata["resume"]
+            if field.name == "steps"
+            or not (field.name in ("seed", "workdir") or field.metadata["resume"])
         ]
     )
 
@@ -144,12 +154,7 @@ def _labels(groups: Sequence[Sequence[History]]) -> Iterator[str]:
 
 def make_panels(groups: Sequence[Group]) -> list[Panel]:
     """Returns the panels that the logs have columns for; the scores come first."""
-    panels = []
-    names = [name for g in groups for run in g.histories for name in run.scores]
-    for name in dict.fromkeys(names):
-        curves = [_score_curve(group, name) for group in groups]
-        drawn = [curve for curve in curves if curve is not None]
-        panels.append(Panel(name, drawn, True, _find_real(groups, name)))
+    panels = list(_score_panels(groups))
     for title, endings in _PANELS:
         curves = [
             curve
@@ -158,13 +163,47 @@ def make_panels(groups: Sequence[Group]) -> list[Panel]:
             if np.isfinite(curve.mean).any()
         ]
         if curves:
-            panels.append(Panel(title, [c for c in curves if c is not None]))
+            panels.append(Panel(title, curves))
     return panels
 
 
+def _score_panels(groups: Sequence[Group]) -> Iterator[Panel]:
+    """Yields a panel for each score and protocol: others are not comparable."""
+    keys: dict[tuple[str, str], str] = {}  # titles
+    for group in groups:
+        for run in group.histories:
+            for name, scores in run.scores.items():
+                key = (name, json.dumps(scores.protocol, sort_keys=True))
+                same = [title for (other, _), title in keys.items() if other == name]
+                number = f" (protocol {len(same) + 1})" if same else ""
+                keys.setdefault(key, name + number)
+    for (name, protocol), title in keys.items():
+        chosen = [
+            Group(group.label, [r for r in group.histories if _has(r, name, protocol)])
+            for group in groups
+        ]
+        curves = [_score_curve(group, name) for group in chosen]
+        drawn = [c for c in curves if c is not None and np.isfinite(c.mean).any()]
+        if drawn:
+            yield Panel(title, drawn, True, _find_real(chosen, name))
+
+
+def _score_curve(group: Group, name: str) -> Curve | None:
+    scores = [(run, run.scores[name]) for run in group.histories]
+    return _average(
+        group.label, name, [(run, own.steps, own.values) for run, own in scores]
+    )
+
+
+def _has(run: History, name: str, protocol: str) -> bool:
+    if name not in run.scores:
+        return False
+    return json.dumps(run.scores[name].protocol, sort_keys=True) == protocol
+
+
 def _metric_curves(group: Group, endings: Sequence[str]) -> Iterator[Curve]:
-    first = group.histories[0].metrics
-    for name in first:
+    names = [name for run in group.histories for name in run.metrics]
+    for name in dict.fromkeys(names):
         if not name.endswith(tuple(endings)):
             continue
         runs = [run for run in group.histories if name in run.metrics]
@@ -175,16 +214,6 @@ def _metric_curves(group: Group, endings: Sequence[str]) -> Iterator[Curve]:
         )
         if curve is not None:
             yield curve
-
-
-def _score_curve(group: Group, name: str) -> Curve | None:
-    runs = [run for run in group.histories if name in run.scores]
-    runs = [r for r in runs if r.scores[name].protocol == runs[0].scores[name].protocol]
-    return _average(
-        group.label,
-        name,
-        [(run, run.scores[name].steps, run.scores[name].values) for run in runs],
-    )
 
 
 def _average(
@@ -219,7 +248,7 @@ def _find_real(groups: Sequence[Group], name: str) -> float | None:
         for run in group.histories:
             held_out = run.yardsticks.get("held_out", {})
             score = held_out.get("scores", {}).get(name)
-            if isinstance(score, (int, float)):
+            if isinstance(score, (int, float)) and math.isfinite(score):
                 return float(score)
     return None
 

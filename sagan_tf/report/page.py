@@ -3,6 +3,7 @@
 import base64
 import collections
 import datetime
+import html
 import importlib.util
 import io
 import json
@@ -164,7 +165,8 @@ def _make_chart(panel: Panel) -> dict[str, Any]:
     for curve in panel.curves:
         color, index = panel.style(curve)
         dash = _DASHES[index % len(_DASHES)]
-        traces += _make_traces(curve, printable(panel.label(curve)), color, dash)
+        label = html.escape(printable(panel.label(curve)))  # Plotly shows markup
+        traces += _make_traces(curve, label, color, dash, panel.is_wide)
     return {
         "title": panel.title,
         "real": panel.real,
@@ -174,7 +176,7 @@ def _make_chart(panel: Panel) -> dict[str, Any]:
 
 
 def _make_traces(
-    curve: Curve, label: str, color: str, dash: str
+    curve: Curve, label: str, color: str, dash: str, is_logarithmic: bool
 ) -> list[dict[str, Any]]:
     times = {"steps": _numbers(curve.steps), "hours": _numbers(curve.hours)}
     line = {
@@ -186,7 +188,10 @@ def _make_traces(
     }
     if not curve.spread.any():
         return [line]
-    edges = (curve.mean - curve.spread, curve.mean + curve.spread)
+    low = curve.mean - curve.spread
+    if is_logarithmic:  # a logarithmic axis has no place for 0
+        low = np.maximum(low, curve.mean / 10)
+    edges = (low, curve.mean + curve.spread)
     band = {
         "name": f"{label} ± standard deviation",
         "y": [*_numbers(edges[1]), *_numbers(edges[0][::-1])],

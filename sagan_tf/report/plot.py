@@ -60,6 +60,8 @@ def write_plot(
         raise UserError(
             "The logs have no times: an earlier version wrote them. Give --x=steps"
         )
+    if not chosen:
+        raise UserError("The logs have no column that could be plotted")
     figure = _draw(chosen, x)
     with replacing(path) as partial:
         figure.savefig(partial, dpi=_DPI, format=path.suffix[1:])

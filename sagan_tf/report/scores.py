@@ -49,8 +49,8 @@ class ScoreTable(NamedTuple):
 def make_tables(groups: Sequence[Group]) -> list[ScoreTable]:
     """Returns the tables of all evaluations: of `evaluate`, and during training.
 
-    Of several evaluations of a run with the same protocol, that of the last step
-    counts.
+    Of several evaluations with the same protocol, those of the last step that all runs
+    of a group have count; without one, the last of each run.
     """
     found: dict[str, Any] = {}
     for group in groups:
@@ -61,8 +61,10 @@ def make_tables(groups: Sequence[Group]) -> list[ScoreTable]:
                     key, {"protocol": protocol, "groups": {}, "yardsticks": {}}
                 )
                 runs = own["groups"].setdefault(group.label, {})
-                runs[history.folder] = (step, scores)
-                own["yardsticks"] |= yardsticks
+                runs.setdefault(history.folder, {})[step] = scores
+                for name, yardstick in yardsticks.items():
+                    known = own["yardsticks"].setdefault(name, {})
+                    known |= yardstick["scores"]
     return [_make_table(**own) for own in found.values()]
 
 
@@ -86,21 +88,35 @@ def _shared(protocol: Mapping[str, Any]) -> dict[str, Any]:
 
 def _make_table(
     protocol: dict[str, Any],
-    groups: dict[str, dict[Any, tuple[int, dict[str, float]]]],
+    groups: dict[str, dict[Any, dict[int, dict[str, float]]]],
     yardsticks: dict[str, Any],
 ) -> ScoreTable:
-    runs = [run for own in groups.values() for run in own.values()]
-    columns = list(dict.fromkeys(name for _, scores in runs for name in scores))
+    chosen = {
+        label: _choose_steps(list(runs.values())) for label, runs in groups.items()
+    }
+    found = [scores for runs in chosen.values() for _, scores in runs]
+    columns = list(dict.fromkeys(name for scores in found for name in scores))
     rows = []
-    for label, own in groups.items():
-        steps = sorted({step for step, _ in own.values()})
-        rows.append(_make_row(label, steps, columns, [s for _, s in own.values()]))
+    for label, runs in chosen.items():
+        steps = sorted({step for step, _ in runs})
+        rows.append(_make_row(label, steps, columns, [scores for _, scores in runs]))
     for kind, title in _YARDSTICKS.items():
-        scores = yardsticks.get(kind, {}).get("scores", {})
+        scores = yardsticks.get(kind, {})
         if any(name in scores for name in columns):
             rows.append(_make_row(title, [], columns, [scores]))
     shown = {name: format_value(value) for name, value in protocol.items()}
     return ScoreTable(columns, rows, shown)
+
+
+def _choose_steps(
+    runs: Sequence[dict[int, dict[str, float]]],
+) -> list[tuple[int, dict[str, float]]]:
+    shared = set.intersection(*(set(run) for run in runs))
+    return [
+        (step, run[step])
+        for run in runs
+        for step in [max(shared) if shared else max(run)]
+    ]
 
 
 def _make_row(

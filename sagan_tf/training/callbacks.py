@@ -126,7 +126,8 @@ class MetricsLog(TimedCallback):
 
     `training_seconds` is the time that all steps of the run have taken, and
     `elapsed_seconds` the time of the run with its grids, evaluations and checkpoints.
-    Both continue over restarts; the time between restarts is in neither.
+    Both continue over restarts from the last row; the time between restarts, and of
+    steps after that row, is in neither.
     `images_per_second` is that of the steps since the row before.
     """
 

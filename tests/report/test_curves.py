@@ -22,7 +22,7 @@ def test_runs_that_differ_in_their_seed_alone_are_a_group(tmp_path):
     histories = read(
         write_run(tmp_path / "wide_seed0", seed=0, width=16),
         write_run(tmp_path / "narrow", seed=0, width=8),
-        write_run(tmp_path / "wide_seed1", seed=1, width=16, steps=7, log_interval=50),
+        write_run(tmp_path / "wide_seed1", seed=1, width=16, log_interval=60),
     )
     groups = group_runs(histories)
     assert [group.label for group in groups] == ["wide (2 seeds)", "narrow"]
