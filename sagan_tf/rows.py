@@ -1,9 +1,11 @@
 """The rows of a log, a CSV file whose first column is `step`."""
 
 import csv
+import json
 import math
 import re
 from collections.abc import Mapping
+from typing import Any
 
 
 def parse_rows(text: str) -> tuple[list[dict[str, str]], list[int]]:
@@ -32,6 +34,15 @@ def _split(line: str) -> list[str]:
         return next(csv.reader([line], strict=True), [])
     except csv.Error:
         return []
+
+
+def parse_dict(text: str | None) -> dict[str, Any]:
+    """Returns the dict of a JSON text; of a damaged or missing one, an empty dict."""
+    try:
+        value = json.loads(text or "")
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def read_number(row: Mapping[str, str], name: str) -> float:

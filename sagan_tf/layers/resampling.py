@@ -87,6 +87,5 @@ class ResamplingConv2D(Conv2D):
         Args:
             smaller_map: `(height, width)` before upsampling, or after pooling.
         """
-        return is_cpu() and all(
-            size and size >= self.smallest_fused for size in smaller_map
-        )
+        is_large = all(size and size >= self.smallest_fused for size in smaller_map)
+        return is_large and is_cpu()

@@ -1,5 +1,6 @@
 """The curves of runs: what a report and a plot both draw."""
 
+import collections
 import dataclasses
 import json
 import math
@@ -169,19 +170,17 @@ def make_panels(groups: Sequence[Group]) -> list[Panel]:
 
 def _score_panels(groups: Sequence[Group]) -> Iterator[Panel]:
     """Yields a panel for each score and protocol: others are not comparable."""
-    keys: dict[tuple[str, str], str] = {}  # titles
+    found: dict[tuple[str, str], dict[str, list[History]]] = {}
     for group in groups:
         for run in group.histories:
             for name, scores in run.scores.items():
                 key = (name, json.dumps(scores.protocol, sort_keys=True))
-                same = [title for (other, _), title in keys.items() if other == name]
-                number = f" (protocol {len(same) + 1})" if same else ""
-                keys.setdefault(key, name + number)
-    for (name, protocol), title in keys.items():
-        chosen = [
-            Group(group.label, [r for r in group.histories if _has(r, name, protocol)])
-            for group in groups
-        ]
+                found.setdefault(key, {}).setdefault(group.label, []).append(run)
+    seen = collections.Counter[str]()
+    for (name, _), runs in found.items():
+        seen[name] += 1
+        title = name if seen[name] == 1 else f"{name} (protocol {seen[name]})"
+        chosen = [Group(label, own) for label, own in runs.items()]
         curves = [_score_curve(group, name) for group in chosen]
         drawn = [c for c in curves if c is not None and np.isfinite(c.mean).any()]
         if drawn:
@@ -193,12 +192,6 @@ def _score_curve(group: Group, name: str) -> Curve | None:
     return _average(
         group.label, name, [(run, own.steps, own.values) for run, own in scores]
     )
-
-
-def _has(run: History, name: str, protocol: str) -> bool:
-    if name not in run.scores:
-        return False
-    return json.dumps(run.scores[name].protocol, sort_keys=True) == protocol
 
 
 def _metric_curves(group: Group, endings: Sequence[str]) -> Iterator[Curve]:

@@ -1,7 +1,6 @@
 """What a run directory tells about its training, read without TensorFlow."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from absl import logging
 from sagan_tf.config import Config, load_config
 from sagan_tf.errors import UserError
 from sagan_tf.files import read_json, read_text
-from sagan_tf.rows import parse_rows, read_number
+from sagan_tf.rows import parse_dict, parse_rows, read_number
 
 
 class Scores(NamedTuple):
@@ -143,7 +142,7 @@ def _read_scores(path: Path) -> dict[str, Scores]:
         scores[name] = Scores(
             np.array([float(row["step"]) for row in same]),
             np.array([read_number(row, "score") for row in same]),
-            _parse_dict(own[-1].get("protocol", "")),
+            parse_dict(own[-1].get("protocol", "")),
         )
     return scores
 
@@ -180,20 +179,11 @@ def _check_yardsticks(yardsticks: Any) -> dict[str, Any]:
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
     lines = read_text(path).splitlines() if path.exists() else []
-    return [start for start in map(_parse_dict, lines) if start]
+    return [start for start in map(parse_dict, lines) if start]
 
 
 def _read_dict(path: Path) -> dict[str, Any]:
-    return _parse_dict(read_text(path)) if path.exists() else {}
-
-
-def _parse_dict(text: str) -> dict[str, Any]:
-    """Returns the dict of a JSON text; of a damaged one, an empty dict."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+    return parse_dict(read_text(path)) if path.exists() else {}
 
 
 def find_differences(histories: Sequence[History]) -> dict[str, list[Any]]:

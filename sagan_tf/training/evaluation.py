@@ -4,14 +4,13 @@ import itertools
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from absl import logging
 from tqdm import tqdm
 
 from sagan_tf import evaluation, files
 from sagan_tf.config import Config
-from sagan_tf.rows import read_number
+from sagan_tf.rows import parse_dict, read_number
 from sagan_tf.sampling import Sampler
 from sagan_tf.signals import Signals
 from sagan_tf.training.callbacks import StepCallback
@@ -100,7 +99,7 @@ class Evaluation(StepCallback):
 
     def _is_current(self, row: Mapping[str, str]) -> bool:
         """Returns whether a row is of the metric, extractor and number of images."""
-        protocol = _read_protocol(row)
+        protocol = parse_dict(row.get("protocol"))
         return (
             row.get("metric") == self._score_name
             and protocol.get("extractor_sha256") == self._extractor.digest
@@ -181,12 +180,3 @@ class Evaluation(StepCallback):
         if evaluation.METRICS[self._config.evaluation_metric].lower_is_better:
             return score < min(before, default=math.inf)
         return score > max(before, default=-math.inf)
-
-
-def _read_protocol(row: Mapping[str, str]) -> dict[str, Any]:
-    """Returns the protocol of a row; of a damaged row, an empty one."""
-    try:
-        protocol = json.loads(row["protocol"])
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return {}
-    return protocol if isinstance(protocol, dict) else {}

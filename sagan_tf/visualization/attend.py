@@ -109,6 +109,9 @@ def draw_attention(
     Returns:
         A dict of one picture per attention layer; without attention it is empty.
     """
+    networks = (sampler.generator, discriminator)
+    if not any(network.attention_resolutions for network in networks):
+        return {}
     latents = sampler.latents(num_images, seed)
     labels = sampler.labels(num_images, seed) if sampler.num_classes else None
     images = sampler.render(latents, labels)
