@@ -4,7 +4,7 @@ Evaluates a run with three small classifiers that were trained independently of 
 other and of `sagan_tf evaluate`'s: settings that please one of them may not please the
 others. They differ in what they predict, in their layers, width and seed:
 
-    labels      classes, or the attributes of CelebA
+    labels      classes, or the attributes of CelebA; rotations where there are neither
     turns       by how many quarter turns an image was rotated
     narrow      as labels, half as wide, with twice the layers
 
@@ -16,7 +16,7 @@ its images that `labels` assigns to the class that was asked for.
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -24,29 +24,31 @@ import numpy as np
 from sagan_tf import load_run
 from sagan_tf.cache import cache_dir, digest, digest_files
 from sagan_tf.config import Config
-from sagan_tf.data import load_images, open_source
-from sagan_tf.data.loading import load_attributes
+from sagan_tf.data import open_source
 from sagan_tf.data.preprocessing import scale
 from sagan_tf.data.sources import describe_data
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation import save_record
-from sagan_tf.evaluation.held_out import find_others, load_held_out
+from sagan_tf.evaluation.classifier import (
+    count_outputs,
+    draw_batch,
+    load_examples,
+    make_loss,
+)
 from sagan_tf.files import read_json, replacing
 from sagan_tf.run import Run
 
 NUM_IMAGES = 5000
-_MAX_IMAGES = 50_000
-_BATCH_SIZE = 128
 _STEPS = 2000
 _AGREEMENT_LABELS = 200  # images per class
-_VERSION = 1  # of this file: changed networks give other scores
+_VERSION = 2  # of this file: changed networks give other scores
 
 
 class Design(NamedTuple):
     """What tells an extractor from the others."""
 
     name: str
-    task: str
+    task: str | None  # None is what the data has
     width: int
     convolutions: int  # per resolution
     units: int  # of the layer whose activations are the features
@@ -54,9 +56,10 @@ class Design(NamedTuple):
 
 
 DESIGNS = (
-    Design("labels", "labels", width=32, convolutions=1, units=128, seed=1),
-    Design("turns", "turns", width=24, convolutions=1, units=128, seed=2),
-    Design("narrow", "labels", width=16, convolutions=2, units=64, seed=3),
+    Design("labels", None, width=32, convolutions=1, units=128, seed=1),
+    # Not "rotations": the scores of the classifier of `evaluate` have that name.
+    Design("turns", "rotations", width=24, convolutions=1, units=128, seed=2),
+    Design("narrow", None, width=16, convolutions=2, units=64, seed=3),
 )
 
 
@@ -65,15 +68,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workdir", required=True)
     parser.add_argument("--num_images", type=int, default=NUM_IMAGES)
+    parser.add_argument(
+        "--steps",
+        type=int,
+        nargs="+",
+        help="of the checkpoints, by default the last",
+    )
     arguments = parser.parse_args()
     try:
-        evaluate(load_run(arguments.workdir), arguments.num_images)
+        for step in arguments.steps or [None]:
+            evaluate(load_run(arguments.workdir, step=step), arguments.num_images)
     except UserError as error:
         raise SystemExit(f"Error: {error}") from None
 
 
 def evaluate(run: Run, num_images: int = NUM_IMAGES) -> None:
-    """Evaluates a run with all extractors, unless its last step already was."""
+    """Evaluates a run with all extractors, unless its checkpoint already was."""
     path = run.config.run_dir / "evaluation" / f"{run.step:06d}.json"
     protocols = [r["protocol"] for r in (read_json(path) if path.exists() else [])]
     done = {
@@ -131,34 +141,19 @@ def load(design: Design, config: Config) -> Path:
 def train(design: Design, config: Config) -> keras.Model:
     """Trains an extractor on images that are not held out."""
     # Whichever run is scored first: images are drawn by the seed.
-    config = dataclasses.replace(config, seed=0)
-    images, labels = load_images(config, _MAX_IMAGES)
-    kept = find_others(images, load_held_out(config).images)
-    targets = load_attributes(config, _MAX_IMAGES)
-    if targets is None:
-        targets = labels
-    if design.task == "turns":
-        outputs, loss = 4, keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    elif targets.ndim == 2:
-        outputs = targets.shape[1]
-        loss = keras.losses.BinaryCrossentropy(from_logits=True)
-    else:
-        outputs = int(targets.max()) + 1
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    task, examples, _ = load_examples(dataclasses.replace(config, seed=0))
+    task = design.task or task
     keras.utils.set_random_seed(design.seed)
-    network = build(design, images.shape[1:], outputs)
+    outputs = count_outputs(task, examples.targets)
+    network = build(design, examples.images.shape[1:], outputs)
     learner = keras.Model(network.inputs, network.outputs[1])
     decay = keras.optimizers.schedules.CosineDecay(2e-3, _STEPS)
-    learner.compile(keras.optimizers.Adam(decay), loss, jit_compile=False)
+    learner.compile(keras.optimizers.Adam(decay), make_loss(task), jit_compile=False)
     random = np.random.default_rng(design.seed)
+    indices = np.arange(len(examples.images))
     for _ in range(_STEPS):
-        indices = random.choice(kept, _BATCH_SIZE)
-        batch, batch_targets = _shift(images[indices], random), targets[indices]
-        if design.task == "turns":
-            batch_targets = random.integers(4, size=_BATCH_SIZE)
-            turned = zip(batch, batch_targets, strict=True)
-            batch = np.stack([np.rot90(image, turns) for image, turns in turned])
-        learner.train_on_batch(scale(batch), batch_targets)
+        batch = draw_batch(task, examples, indices, random)
+        learner.train_on_batch(scale(batch.images), batch.targets)
     return network
 
 
@@ -178,16 +173,6 @@ def build(design: Design, shape: tuple[int, ...], outputs: int) -> keras.Model:
     features = layers.Dense(design.units, activation="relu")(x)
     logits = layers.Dense(outputs)(layers.Dropout(0.3)(features))
     return keras.Model(inputs, [features, logits])
-
-
-def _shift(images: np.ndarray, random: Any) -> np.ndarray:
-    """Shifts a batch by up to a sixteenth of its size."""
-    size = images.shape[1]
-    border = size // 16
-    widths = [(0, 0), (border, border), (border, border), (0, 0)]
-    top, left = random.integers(2 * border + 1, size=2)
-    padded = np.pad(images, widths, "edge")
-    return padded[:, top : top + size, left : left + size]
 
 
 if __name__ == "__main__":

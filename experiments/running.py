@@ -14,7 +14,10 @@ from sagan_tf.signals import Signals
 
 
 def run_experiment(
-    description: str, variants: Mapping[str, Sequence[str]], folder: str
+    description: str,
+    variants: Mapping[str, Sequence[str]],
+    folder: str,
+    scored_steps: Sequence[int] = (),
 ) -> None:
     """Runs an experiment from the command line.
 
@@ -26,6 +29,8 @@ def run_experiment(
         description: What the experiment asks.
         variants: Flags of `sagan-tf train` by name.
         folder: Default of `--folder`.
+        scored_steps: Steps of the checkpoints to score, by default the last one. With
+            several, a second table compares the runs after equal times.
     """
     # Without abbreviations: --seed must not be taken for --seeds.
     parser = argparse.ArgumentParser(
@@ -63,6 +68,8 @@ def run_experiment(
         return
     count = arguments.num_images
     scored = [f"--num_images={count}"] if count else []
+    if scored_steps:
+        scored += ["--steps", *map(str, scored_steps)]
     failed = []
     for workdir, command in zip(workdirs, commands, strict=True):
         score = ["-m", "experiments.extractors", f"--workdir={workdir}", *scored]
@@ -72,6 +79,8 @@ def run_experiment(
     try:
         if finished:
             print_tables(finished)
+            if len(scored_steps) > 1:
+                print_tables(finished, equal_time=True)
             report = write_report(finished, Path(arguments.folder, "report.html"))
             print(f"Report: {report}")
     except UserError as error:

@@ -1,19 +1,23 @@
 """python -m experiments.tables runs/presets/*_seed*
 
 Prints a table in Markdown of what an experiment found, from the files of its run
-directories alone: the mean over the seeds, and the standard deviation.
+directories alone: the mean over the seeds, and the standard deviation. With
+--equal_time the runs are compared at the training time of the fastest one, where scores
+are interpolated between the checkpoints that were scored.
 """
 
 import argparse
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sagan_tf.errors import UserError
 from sagan_tf.report.curves import Group, format_steps, group_runs
-from sagan_tf.report.history import read_histories
-from sagan_tf.report.scores import make_tables
+from sagan_tf.report.history import History, read_histories
+from sagan_tf.report.scores import find_shared, make_tables
 from sagan_tf.text import format_duration
 
 
@@ -21,24 +25,74 @@ def main() -> None:
     """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[2])
     parser.add_argument("workdirs", nargs="+")
+    parser.add_argument("--equal_time", action="store_true")
     try:
-        print_tables(parser.parse_args().workdirs)
+        print_tables(**vars(parser.parse_args()))
     except UserError as error:
         raise SystemExit(f"Error: {error}") from None
 
 
-def print_tables(workdirs: Sequence[str | Path]) -> None:
+def print_tables(workdirs: Sequence[str | Path], equal_time: bool = False) -> None:
     """Prints the scores of runs by all extractors, a row for each group of seeds.
 
     Runs of different data have a table each: an extractor is of its data.
+
+    Args:
+        workdirs: List of run directories.
+        equal_time: Boolean, whether to compare the runs of a table at the training time
+            of the one that took the least, instead of at their last steps.
     """
     tables: dict[tuple[str, int], list[Group]] = {}
     for group in group_runs(read_histories(workdirs)):
         config = group.histories[0].config
         tables.setdefault((config.dataset, config.image_size), []).append(group)
     for (dataset, image_size), groups in tables.items():
-        print(f"\n{dataset}, {image_size} px\n")
+        title = f"{dataset}, {image_size} px"
+        if equal_time:
+            seconds = min(map(_training_seconds, _histories(groups)))
+            groups = [
+                group._replace(histories=[cut(own, seconds) for own in group.histories])
+                for group in groups
+            ]
+            title += f", after {format_duration(seconds)} of training"
+        print(f"\n{title}\n")
         _print_table(groups)
+
+
+def cut(history: History, seconds: float) -> History:
+    """Returns what a run's logs were after some time of training.
+
+    Scores of checkpoints before and after it are interpolated.
+
+    Args:
+        history: `History`.
+        seconds: Float, seconds of training.
+    """
+    until = history.column("training_seconds") <= seconds
+    by_protocol: dict[str, list[dict[str, Any]]] = {}
+    for record in history.evaluations:
+        key = json.dumps(find_shared(record["protocol"]), sort_keys=True)
+        by_protocol.setdefault(key, []).append(record)
+    evaluations = []
+    for records in by_protocol.values():
+        times = 3600 * history.hours([record["step"] for record in records])
+        scores = {
+            name: np.interp(seconds, times, [own["scores"][name] for own in records])
+            for name in records[0]["scores"]
+        }
+        evaluations.append({**records[-1], "scores": scores})
+    return history._replace(
+        metrics={name: column[until] for name, column in history.metrics.items()},
+        evaluations=evaluations,
+    )
+
+
+def _histories(groups: Sequence[Group]) -> Iterator[History]:
+    return (history for group in groups for history in group.histories)
+
+
+def _training_seconds(history: History) -> float:
+    return float(history.column("training_seconds")[-1])
 
 
 def _print_table(groups: Sequence[Group]) -> None:
@@ -60,10 +114,10 @@ def _print_table(groups: Sequence[Group]) -> None:
 
 
 def _describe(group: Group) -> dict[str, str]:
-    times = [history.column("training_seconds")[-1] for history in group.histories]
+    times = [_training_seconds(history) for history in group.histories]
     return {
         "steps": format_steps([history.last_step for history in group.histories]),
-        "training": format_duration(float(np.mean(times))),
+        "training": format_duration(np.mean(times)),
     }
 
 

@@ -125,7 +125,7 @@ def _train_once(config: Config, path: Path) -> Classifier:
 
 def _train_best(config: Config) -> Classifier:
     """Trains on classes or attributes and, if these are not learned, on rotations."""
-    examples = _load_examples(config)
+    examples = load_examples(config)
     classifier = _train(config, *examples)
     skill = compute_skill(classifier.accuracy, classifier.chance)
     if classifier.task == "rotations" or skill >= LEAST_SKILL:
@@ -144,7 +144,7 @@ def compute_skill(accuracy: float, chance: float) -> float:
     return (accuracy - chance) / (1 - chance) if chance < 1 else 0.0
 
 
-class _Examples(NamedTuple):
+class Examples(NamedTuple):
     """What a classifier learns from.
 
     Attributes:
@@ -155,18 +155,18 @@ class _Examples(NamedTuple):
     images: np.ndarray
     targets: np.ndarray
 
-    def take(self, indices: np.ndarray) -> "_Examples":
-        return _Examples(self.images[indices], self.targets[indices])
+    def take(self, indices: np.ndarray) -> "Examples":
+        return Examples(self.images[indices], self.targets[indices])
 
-    def rotate(self) -> "_Examples":
+    def rotate(self) -> "Examples":
         """Returns each image in the four rotations, which are its targets then."""
         rotated = [np.rot90(self.images, turns, axes=(1, 2)) for turns in range(4)]
         targets = np.repeat(np.arange(4), len(self.images))
-        return _Examples(np.concatenate(rotated), targets)
+        return Examples(np.concatenate(rotated), targets)
 
 
 def _train(
-    config: Config, task: str, rest: "_Examples", held_out: "_Examples"
+    config: Config, task: str, rest: "Examples", held_out: "Examples"
 ) -> Classifier:
     random = np.random.default_rng(0)
     order = random.permutation(len(rest.images))
@@ -175,14 +175,11 @@ def _train(
     validated = rest.take(validation)
     if task == "rotations":
         validated, held_out = validated.rotate(), held_out.rotate()
-    network = _build(config, _count_outputs(task, rest.targets))
+    network = _build(config, count_outputs(task, rest.targets))
     learner = keras.Model(network.inputs, network.outputs[1])
-    if task == "attributes":
-        loss = keras.losses.BinaryCrossentropy(from_logits=True)
-    else:
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     learning_rate = keras.optimizers.schedules.CosineDecay(2e-3, _MAX_STEPS)
-    learner.compile(keras.optimizers.Adam(learning_rate), loss, jit_compile=False)
+    optimizer = keras.optimizers.Adam(learning_rate)
+    learner.compile(optimizer, make_loss(task), jit_compile=False)
 
     lowest_loss, best_step = np.inf, 0
     for step in tqdm(
@@ -191,7 +188,7 @@ def _train(
         leave=False,
         disable=None,  # without a terminal
     ):
-        batch = _draw_batch(task, rest, training, random)
+        batch = draw_batch(task, rest, training, random)
         learner.train_on_batch(scale(batch.images), batch.targets)
         if step % _VALIDATION_INTERVAL and step < _MAX_STEPS:
             continue
@@ -210,8 +207,17 @@ def _train(
     return Classifier(network, task, *measure_accuracy(logits, held_out.targets))
 
 
-def _load_examples(config: Config) -> tuple[str, _Examples, _Examples]:
-    """Returns the task, the examples to learn from, and the held-out ones."""
+def load_examples(config: Config) -> tuple[str, Examples, Examples]:
+    """Returns the task, the examples to learn from, and the held-out ones.
+
+    The task is that of `load_classifier`, of which this is the data.
+
+    Args:
+        config: `Config`. Its seed chooses the images of a large data set.
+
+    Raises:
+        UserError: if the data set has too few images.
+    """
     images, labels = load_images(config, _MAX_IMAGES)
     held_out = load_held_out(config)
     rest = find_others(images, held_out.images)
@@ -222,8 +228,8 @@ def _load_examples(config: Config) -> tuple[str, _Examples, _Examples]:
             "extractor: inception, or the path of a Keras model or SavedModel"
         )
     if (labels >= 0).all() and len(np.unique(labels[rest])) > 1:
-        tested = _Examples(held_out.images, held_out.labels)
-        return "classes", _Examples(images[rest], labels[rest]), tested
+        tested = Examples(held_out.images, held_out.labels)
+        return "classes", Examples(images[rest], labels[rest]), tested
     attributes = load_attributes(config, _MAX_IMAGES)
     own_attributes = load_held_out_attributes(config)
     # An unreadable image would shift all attributes after its own.
@@ -233,30 +239,45 @@ def _load_examples(config: Config) -> tuple[str, _Examples, _Examples]:
         and len(attributes) == len(images)
         and len(own_attributes) == len(held_out.images)
     ):
-        tested = _Examples(held_out.images, own_attributes)
-        return "attributes", _Examples(images[rest], attributes[rest]), tested
-    tested = _Examples(held_out.images, held_out.labels)
-    return "rotations", _Examples(images[rest], labels[rest]), tested
+        tested = Examples(held_out.images, own_attributes)
+        return "attributes", Examples(images[rest], attributes[rest]), tested
+    tested = Examples(held_out.images, held_out.labels)
+    return "rotations", Examples(images[rest], labels[rest]), tested
 
 
-def _count_outputs(task: str, targets: np.ndarray) -> int:
+def count_outputs(task: str, targets: np.ndarray) -> int:
+    """Returns how many logits a task needs."""
     if task == "rotations":
         return 4
     return targets.shape[1] if task == "attributes" else int(targets.max()) + 1
 
 
-def _draw_batch(
-    task: str, examples: _Examples, indices: np.ndarray, random: np.random.Generator
-) -> _Examples:
-    """Draws examples at random, each shifted by up to an eighth of its size."""
+def make_loss(task: str) -> keras.losses.Loss:
+    """Returns the loss of a task, from logits."""
+    if task == "attributes":
+        return keras.losses.BinaryCrossentropy(from_logits=True)
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def draw_batch(
+    task: str, examples: Examples, indices: np.ndarray, random: np.random.Generator
+) -> Examples:
+    """Draws 128 examples at random, each shifted by up to an eighth of its size.
+
+    Args:
+        task: One of `TASKS`. For rotations the examples are 32 images in all four.
+        examples: `Examples`.
+        indices: int `[N]`, of those to choose from.
+        random: NumPy's random generator.
+    """
     if task != "rotations":
         images, targets = examples.take(random.choice(indices, _BATCH_SIZE))
-        return _Examples(_shift(images, random), targets)
+        return Examples(_shift(images, random), targets)
     images, targets = examples.take(random.choice(indices, _BATCH_SIZE // 4))
     # A flipped photo is upright as well: twice as many different images.
     flips = random.random((len(images), 1, 1, 1)) < 0.5
     images = np.where(flips, images[:, :, ::-1], images)
-    return _Examples(_shift(images, random), targets).rotate()
+    return Examples(_shift(images, random), targets).rotate()
 
 
 def _shift(images: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -279,7 +300,7 @@ def _compute_logits(learner: keras.Model, images: np.ndarray) -> np.ndarray:
     return np.concatenate([learner(scale(batch)) for batch in batches])
 
 
-def _compute_loss(learner: keras.Model, examples: _Examples) -> float:
+def _compute_loss(learner: keras.Model, examples: Examples) -> float:
     logits = _compute_logits(learner, examples.images)
     return float(learner.loss(examples.targets, logits))
 

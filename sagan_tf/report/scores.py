@@ -70,15 +70,16 @@ def make_tables(groups: Sequence[Group]) -> list[ScoreTable]:
 
 def _evaluations(history: History) -> Iterable[tuple[Any, ...]]:
     for name, scores in history.scores.items():
-        last = {name: float(scores.values[-1])}
-        protocol = _shared(scores.protocol)
-        yield name, protocol, int(scores.steps[-1]), last, history.yardsticks
+        protocol = find_shared(scores.protocol)
+        for step, score in zip(scores.steps, scores.values, strict=True):
+            own = {name: float(score)}
+            yield name, protocol, int(step), own, history.yardsticks
     for record in history.evaluations:
-        protocol, step = _shared(record["protocol"]), record["step"]
+        protocol, step = find_shared(record["protocol"]), record["step"]
         yield "", protocol, step, record["scores"], record["yardsticks"]
 
 
-def _shared(protocol: Mapping[str, Any]) -> dict[str, Any]:
+def find_shared(protocol: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what of a protocol runs share: not the step, the seed and the images."""
     shared = {name: v for name, v in protocol.items() if name != "fake_sha256"}
     if "fake" in shared:

@@ -196,7 +196,7 @@ def test_the_classifier_learns_rotations_where_there_is_nothing_else(
     (tmp_path / "only").mkdir()
     for path in tmp_path.glob("*.png"):
         path.rename(tmp_path / "only" / path.name)
-    assert classifier._load_examples(config)[0] == "rotations"
+    assert classifier.load_examples(config)[0] == "rotations"
 
 
 @pytest.mark.slow
@@ -220,7 +220,7 @@ def test_rotations_replace_classes_that_cannot_be_learned(
 
 def test_rotations_are_those_of_their_targets():
     array = images(3)
-    rotated = classifier._Examples(array, np.zeros(3, int)).rotate()
+    rotated = classifier.Examples(array, np.zeros(3, int)).rotate()
     assert rotated.targets.tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3
     for turns in range(4):
         for index in range(3):

@@ -98,7 +98,7 @@ def test_copies_and_unreadable_files_are_no_way_around(photos):
 
 
 def test_the_classifier_never_learns_from_what_is_held_out(monkeypatch):
-    task, rest, held_out = classifier._load_examples(CONFIG)
+    task, rest, held_out = classifier.load_examples(CONFIG)
     assert task == "classes"
     assert as_set(held_out.images) == as_set(load_held_out(CONFIG).images)
     assert not as_set(rest.images) & as_set(held_out.images)
@@ -183,7 +183,7 @@ def test_too_few_images_for_a_classifier_are_an_error(tmp_path):
     Image.new("L", (32, 32)).save(tmp_path / "1.png")
     config = dataclasses.replace(CONFIG, dataset="folder", data_dir=str(tmp_path))
     with pytest.raises(UserError, match="too few different images .*: 1 that"):
-        classifier._load_examples(config)
+        classifier.load_examples(config)
 
 
 def test_images_are_compared_by_their_pixels():

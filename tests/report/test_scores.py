@@ -1,7 +1,5 @@
 import json
 
-import pytest
-
 from sagan_tf.report.curves import group_runs
 from sagan_tf.report.history import read_history
 from sagan_tf.report.scores import make_tables
@@ -45,10 +43,11 @@ def test_scores_of_one_protocol_are_a_table_with_their_spread(tmp_path):
     assert [row.scores for row in second.rows] == [[[31.0]], [[1.25]]]
 
 
-def test_scores_during_training_are_those_of_the_last_step(tmp_path):
-    run = write_run(tmp_path / "a", scores=(300.0, 100.0))
-    (table,) = make_tables(group_runs([read_history(run)]))
-    assert [(row.label, row.cells()) for row in table.rows] == [
-        *(("a", ["100"]), ("held-out real images", ["2"]), ("noise", ["400"])),
+def test_scores_during_training_are_those_of_the_last_common_step(tmp_path):
+    runs = [
+        write_run(tmp_path / "a0", scores=(300.0, 100.0), seed=0),
+        write_run(tmp_path / "a1", scores=(280.0, 104.0, 1.0), seed=1),
     ]
-    assert table.rows[0].steps == [pytest.approx(100)]
+    (table,) = make_tables(group_runs([read_history(run) for run in runs]))
+    assert [row.cells() for row in table.rows] == [["102 ± 2.8"], ["2"], ["400"]]
+    assert table.rows[0].steps == [100]
