@@ -16,7 +16,8 @@ numbers are from its configuration
 - no augmentation, and no EMA in the published score. The EMA is computed here, with
   decay 0.999, because it costs nothing and its samples vary less from step to step.
 
-Expected: train on a GPU. The whole run was not made, and no score is claimed for it.
+Expected on a GPU: the published score. The whole run was not made, and no score is
+claimed for it; docs/results.md has the commands, and the row that is to be filled.
 The first steps were made with 10,000 of the training images, in mixed_bfloat16 on two
 CPU cores. The score is `frechet_classifier` of `--evaluation_interval=100`, with 2,000
 images:

@@ -25,9 +25,10 @@ The images come from TensorFlow Datasets' `imagenet2012`, whose two archives mus
 downloaded by hand (its page says how), or from a folder of class folders:
 `--config=imagenet128 --dataset=folder --data_dir=DIR`. At 128 px they take 59 GiB.
 
-Expected: train on several GPUs, or with --accumulation_steps=8 on one. A step with 8
-images takes 5.5 GiB in total in float32 and 5.1 in mixed_bfloat16, on a CPU. The run
-was not made, and no score is claimed for this code.
+Expected on several GPUs, or with --accumulation_steps=8 on one: the published score.
+The run was not made, and no score is claimed for this code; docs/results.md has the
+commands, and the row that is to be filled. On a CPU, a step with 8 images takes 4.2 GiB
+in total in float32 and 4.0 in mixed_bfloat16.
 """
 
 from sagan_tf.config import Config

@@ -94,17 +94,28 @@ def evaluate(run: Run, num_images: int = NUM_IMAGES) -> None:
         extractor = load(design, run.config)
         is_done = (digest_files(extractor), num_images) in done
         if not is_done:
-            result = run.evaluate(
-                ("frechet", "precision_recall"), str(extractor), num_images, force=True
-            )
-            for name, score in result.scores.items():
-                real = result.yardsticks["held_out"].scores.get(name, np.nan)
-                text = f"{name} {score:.4g}, held-out real {real:.4g}"
-                print(f"{run.config.workdir} {text}")
+            score(run, extractor, num_images)
         is_measured = any("agreement_with" in protocol for protocol in protocols)
         if design.name == "labels" and run.config.conditional:
             if not (is_done and is_measured):
                 measure_agreement(run, extractor, path)
+
+
+def score(
+    run: Run, extractor: Path, num_images: int, samples: str | None = None
+) -> None:
+    """Scores a run's images, or a file of samples, by an extractor."""
+    result = run.evaluate(
+        ("frechet", "precision_recall"),
+        str(extractor),
+        num_images,
+        samples=samples,
+        force=True,
+    )
+    for name, own in result.scores.items():
+        real = result.yardsticks["held_out"].scores.get(name, np.nan)
+        what = samples or run.config.workdir
+        print(f"{what} {name} {own:.4g}, held-out real {real:.4g}")
 
 
 def measure_agreement(run: Run, extractor: Path, path: Path) -> None:
