@@ -4,7 +4,7 @@ import argparse
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from experiments.tables import print_tables
@@ -32,6 +32,49 @@ def run_experiment(
         scored_steps: Steps of the checkpoints to score, by default the last one. With
             several, a second table compares the runs after equal times.
     """
+    arguments, others = _parse(description, variants, folder)
+    chosen = arguments.variants.split(",") if arguments.variants else list(variants)
+    seeds = arguments.seeds.split(",")
+    workdirs = {
+        Path(arguments.folder, f"{name}_seed{seed}"): [
+            *variants[name],
+            *others,
+            f"--seed={seed}",
+        ]
+        # All variants before the next seed: what else the machine does in an hour slows
+        # none of them alone.
+        for seed in seeds
+        for name in chosen
+    }
+    commands = {
+        workdir: ["-m", "sagan_tf", "train", *flags, f"--workdir={workdir}"]
+        for workdir, flags in workdirs.items()
+    }
+    if arguments.list:
+        for command in commands.values():
+            print(shlex.join(["python", *command]))
+        return
+    scored = [f"--num_images={arguments.num_images}"] if arguments.num_images else []
+    if scored_steps:
+        scored += ["--steps", *map(str, scored_steps)]
+    failed = []
+    for workdir, command in commands.items():
+        score = ["-m", "experiments.extractors", f"--workdir={workdir}", *scored]
+        if not (_run(command) and (arguments.no_scores or _run(score))):
+            failed.append(workdir)
+    _compare(
+        [workdir for workdir in commands if workdir not in failed],
+        Path(arguments.folder, "report.html"),
+        len(scored_steps) > 1,
+    )
+    if failed:
+        names = ", ".join(map(str, failed))
+        raise SystemExit(f"Error: {names} failed. The same command resumes them")
+
+
+def _parse(
+    description: str, variants: Iterable[str], folder: str
+) -> tuple[argparse.Namespace, list[str]]:
     # Without abbreviations: --seed must not be taken for --seeds.
     parser = argparse.ArgumentParser(
         description=f"{description} Other flags go to `sagan-tf train`.",
@@ -46,48 +89,23 @@ def run_experiment(
         "--list", action="store_true", help="print the commands, and run nothing"
     )
     arguments, others = parser.parse_known_args()
-    chosen = arguments.variants.split(",") if arguments.variants else list(variants)
-    unknown = [name for name in chosen if name not in variants]
-    if unknown:
-        parser.error(f"no variant {unknown[0]}; there are {', '.join(variants)}")
-    workdirs = {
-        Path(arguments.folder, f"{name}_seed{seed}"): [
-            *variants[name],
-            *others,
-            f"--seed={seed}",
-        ]
-        for name in chosen
-        for seed in arguments.seeds.split(",")
-    }
-    commands = [
-        ["-m", "sagan_tf", "train", *flags, f"--workdir={workdir}"]
-        for workdir, flags in workdirs.items()
-    ]
-    if arguments.list:
-        print("\n".join(shlex.join(["python", *command]) for command in commands))
+    chosen = arguments.variants.split(",") if arguments.variants else []
+    for name in set(chosen).difference(variants):
+        parser.error(f"no variant {name}; there are {', '.join(variants)}")
+    return arguments, others
+
+
+def _compare(workdirs: Sequence[Path], page: Path, equal_time: bool) -> None:
+    """Prints the tables of complete runs, and writes their report."""
+    if not workdirs:
         return
-    count = arguments.num_images
-    scored = [f"--num_images={count}"] if count else []
-    if scored_steps:
-        scored += ["--steps", *map(str, scored_steps)]
-    failed = []
-    for workdir, command in zip(workdirs, commands, strict=True):
-        score = ["-m", "experiments.extractors", f"--workdir={workdir}", *scored]
-        if not (_run(command) and (arguments.no_scores or _run(score))):
-            failed.append(workdir)
-    finished = [workdir for workdir in workdirs if workdir not in failed]
     try:
-        if finished:
-            print_tables(finished)
-            if len(scored_steps) > 1:
-                print_tables(finished, equal_time=True)
-            report = write_report(finished, Path(arguments.folder, "report.html"))
-            print(f"Report: {report}")
+        print_tables(workdirs)
+        if equal_time:
+            print_tables(workdirs, equal_time=True)
+        print(f"Report: {write_report(workdirs, page)}")
     except UserError as error:
         raise SystemExit(f"Error: {error}") from None
-    if failed:
-        names = ", ".join(map(str, failed))
-        raise SystemExit(f"Error: {names} failed. The same command resumes them")
 
 
 def _run(arguments: Sequence[str]) -> bool:

@@ -117,7 +117,7 @@ def _describe(group: Group) -> dict[str, str]:
     times = [_training_seconds(history) for history in group.histories]
     return {
         "steps": format_steps([history.last_step for history in group.histories]),
-        "training": format_duration(np.mean(times)),
+        "training": format_duration(float(np.mean(times))),
     }
 
 

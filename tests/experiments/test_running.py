@@ -37,7 +37,7 @@ def test_the_list_is_of_commands_that_another_scheduler_can_run(script, tmp_path
     lines = said.splitlines()
     assert len(lines) == 4
     assert all(line.startswith("python -m sagan_tf train ") for line in lines)
-    assert "--width=8 --steps=7 --seed=0" in lines[2]
+    assert "--width=8 --steps=7 --seed=0" in lines[1]
     assert lines[3].endswith(f"--seed=1 --workdir={tmp_path}/runs/wide_seed1")
     code, _, stderr = run(script, tmp_path / "runs", "--variants=x")
     assert code == 2 and "no variant x; there are narrow, wide" in stderr
