@@ -49,7 +49,8 @@ class SpectralNormalization(keras.layers.Wrapper):
 
     Raises:
         ValueError: if the layer has no kernel, if its kernel is not one matrix (a
-            depthwise or separable convolution), or if it has other state.
+            depthwise or separable convolution), or if it has other state; in training
+            mode after `fold()`.
 
     Example:
 
@@ -87,6 +88,7 @@ class SpectralNormalization(keras.layers.Wrapper):
         self.power_iterations = power_iterations
         self.axis = axis
         self.epsilon = epsilon
+        self._folded = False
 
     @property
     def kernel(self) -> Any:
@@ -110,6 +112,10 @@ class SpectralNormalization(keras.layers.Wrapper):
         )
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        if self._folded:
+            if training:
+                raise ValueError(f"{self.name} was folded and cannot be trained")
+            return self.layer(inputs)
         kernel = ops.cast(self.kernel, "float32")
         sigma, u = self._power_iteration(kernel)
         if training:
@@ -129,6 +135,17 @@ class SpectralNormalization(keras.layers.Wrapper):
         for loss in scope.losses:
             self.add_loss(loss)
         return outputs
+
+    def fold(self) -> None:
+        """Replaces the kernel by `W / sigma`, and normalizes no longer: for inference.
+
+        Calls give the same as before up to rounding, with less work, and are those of
+        the wrapped layer. It cannot be undone, so fold a copy.
+        """
+        if not self._folded:
+            sigma = ops.maximum(self.compute_sigma(), self.epsilon)
+            self.kernel.assign(ops.cast(self.kernel, "float32") / sigma)
+            self._folded = True
 
     def compute_sigma(self) -> Tensor:
         """Returns the largest singular value that the next call divides by.

@@ -228,3 +228,17 @@ def test_refuses_a_layer_with_other_state():
 
     with pytest.raises(ValueError, match="other state would be lost.*count"):
         SpectralNormalization(Counting(3)).build((2, 4))
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_a_folded_layer_gives_the_same_and_cannot_be_trained(name):
+    layer, inputs = make(name)
+    layer(inputs, training=True)
+    expected, sigma = array(layer(inputs)), float(layer.compute_sigma())
+    kernel = array(layer.kernel)
+    for _ in range(2):
+        layer.fold()
+        np.testing.assert_allclose(array(layer.kernel), kernel / sigma, rtol=1e-6)
+    np.testing.assert_allclose(array(layer(inputs)), expected, atol=1e-6)
+    with pytest.raises(ValueError, match="folded"):
+        layer(inputs, training=True)
