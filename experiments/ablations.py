@@ -8,20 +8,22 @@ and after equal times.
 
 from experiments.running import run_experiment
 
-STEPS = 4000
-INTERVAL = 1000  # of the checkpoints that are scored
+STEPS = 2000
+INTERVAL = 500  # of the checkpoints that are scored
 
-# The paper's networks, narrow, by its recipe, with learning rates for a short training.
+# The paper's networks, narrow, by its recipe, with twice its learning rates: five times
+# is a little better for so short a training, and ten times does not train.
 BASE = [
     "--config=cifar10",
     "--width=8",
     "--discriminator_width=16",
     "--batch_size=32",
     "--discriminator_steps=1",
-    "--generator_learning_rate=5e-4",
-    "--discriminator_learning_rate=2e-3",
+    "--generator_learning_rate=2e-4",
+    "--discriminator_learning_rate=8e-4",
     "--beta_1=0",
     "--beta_2=0.9",
+    "--precision=mixed_bfloat16",
     f"--steps={STEPS}",
     f"--checkpoint_interval={INTERVAL}",
     f"--keep_checkpoints={STEPS // INTERVAL}",
@@ -55,8 +57,8 @@ def _update(steps: int) -> list[str]:
     """Flags of equal learning rates, with so many discriminator updates per step."""
     return [
         f"--discriminator_steps={steps}",
-        "--generator_learning_rate=1e-3",
-        "--discriminator_learning_rate=1e-3",
+        "--generator_learning_rate=4e-4",
+        "--discriminator_learning_rate=4e-4",
     ]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from sagan_tf.arrays import fits_memory, load_arrays
 from sagan_tf.errors import UserError
+from sagan_tf.packages import check_installed
 from sagan_tf.text import first_line
 
 # `torch.save` of PyTorch before 1.6 begins a file with this many pickles.
@@ -48,13 +49,9 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
-    try:
-        import torch
-    except ImportError:
-        raise UserError(
-            f"Reading {path} needs PyTorch: pip install -r requirements-torch.txt. "
-            "An .npz file of the same arrays is read without it"
-        ) from None
+    check_installed(f"Reading {path}, unlike an .npz file,", "torch", "torch")
+    import torch
+
     try:
         _check_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)

@@ -4,7 +4,6 @@ import base64
 import collections
 import datetime
 import html
-import importlib.util
 import io
 import json
 import math
@@ -21,6 +20,7 @@ from PIL import Image
 from sagan_tf import __version__
 from sagan_tf.errors import UserError
 from sagan_tf.files import write_text
+from sagan_tf.packages import check_installed
 from sagan_tf.report.curves import (
     Curve,
     Group,
@@ -68,12 +68,7 @@ def write_report(workdirs: Sequence[str | Path], output: str | Path) -> Path:
     path = Path(output)
     if path.suffix != ".html":
         raise UserError(f"--output takes FILE.html. Received: {output}")
-    for package in ("plotly", "jinja2"):
-        if importlib.util.find_spec(package) is None:
-            raise UserError(
-                "A report needs Plotly and Jinja: python -m pip install "
-                "'plotly>=6,<8' 'jinja2>=3.1,<4'"
-            )
+    check_installed("A report", "plot", "plotly", "jinja2")
     import jinja2
     from plotly.offline import get_plotlyjs
 

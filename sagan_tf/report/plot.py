@@ -1,12 +1,12 @@
 """Plots of runs as picture files, for papers."""
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sagan_tf.errors import UserError
 from sagan_tf.files import replacing
+from sagan_tf.packages import check_installed
 from sagan_tf.report.curves import Curve, Panel, group_runs, make_panels
 from sagan_tf.report.history import read_histories
 from sagan_tf.text import format_names
@@ -49,10 +49,7 @@ def write_plot(
             f"--output takes a file named FILE.png, FILE.pdf or FILE.svg. "
             f"Received: {output}"
         )
-    if importlib.util.find_spec("matplotlib") is None:
-        raise UserError(
-            "Plots need Matplotlib: python -m pip install 'matplotlib>=3.9,<4'"
-        )
+    check_installed("A plot", "plot", "matplotlib")
     panels = make_panels(group_runs(read_histories(workdirs)))
     chosen = [_choose(panels, name) for name in columns] or panels
     curves = [curve for panel in chosen for curve in panel.curves]

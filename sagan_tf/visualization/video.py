@@ -1,6 +1,5 @@
 """Videos: GIF and MP4 files, and the training video of a run."""
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +9,7 @@ from PIL import Image
 
 from sagan_tf.errors import UserError
 from sagan_tf.files import replacing, unused_path
+from sagan_tf.packages import check_installed
 from sagan_tf.visualization.image_grid import to_picture
 
 VIDEO_SUFFIXES = (".gif", ".mp4")
@@ -121,10 +121,7 @@ def save_video(
 def _save_mp4(
     frames: Sequence[np.ndarray], path: Path, frames_per_second: float
 ) -> None:
-    if not importlib.util.find_spec("imageio_ffmpeg"):
-        raise UserError(
-            "An MP4 needs imageio: pip install 'imageio[ffmpeg]', or give FILE.gif"
-        )
+    check_installed("An MP4 video, unlike a GIF,", "video", "imageio_ffmpeg")
     import imageio.v3
 
     frames = [np.broadcast_to(f[..., :3], (*f.shape[:2], 3)) for f in frames]

@@ -1,0 +1,106 @@
+"""The generator that other runtimes get, and how their images are compared with it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from sagan_tf.errors import UserError
+from sagan_tf.layers import SpectralNormalization
+from sagan_tf.models.network import Generator
+from sagan_tf.sampling import Sampler
+from sagan_tf.types import Tensor
+
+LARGEST_DIFFERENCE = 1e-4  # of float32 images in [-1, 1], and of attention scores
+_COMPARED = 8  # images
+
+Outputs = Mapping[str, Any]
+
+
+class Inference(NamedTuple):
+    """A generator for another runtime, with images to compare it by.
+
+    Attributes:
+        functions: Dict of what to export: `"generator"` computes `images`; with
+            attention layers, `"attention"` computes the maps too, such as
+            `attention_16x16`. Both take latents and, with classes, labels. All is
+            float32, and every kernel is divided by its sigma.
+        specs: List of `tf.TensorSpec` of these inputs.
+        inputs: Dict of a few inputs.
+        expected: Dict of what the run's own generator computes of these, in float32, by
+            function.
+    """
+
+    functions: dict[str, Callable[..., Outputs]]
+    specs: list[tf.TensorSpec]
+    inputs: dict[str, np.ndarray]
+    expected: dict[str, Outputs]
+
+
+def prepare_inference(sampler: Sampler) -> Inference:
+    """Copies the generator of a sampler for inference."""
+    own = sampler.generator
+    generator = type(own).from_config({**own.get_config(), "dtype": "float32"})
+    generator.build((None, generator.latent_dim))
+    generator.set_weights(own.get_weights())
+
+    specs = [tf.TensorSpec([None, generator.latent_dim], tf.float32, "latents")]
+    inputs = {"latents": np.asarray(sampler.latents(_COMPARED))}
+    if generator.num_classes:
+        specs.append(tf.TensorSpec([None], tf.int32, "labels"))
+        inputs["labels"] = np.asarray(sampler.labels(_COMPARED))
+
+    functions = _make_functions(generator)
+    expected = {
+        name: function(*inputs.values()) for name, function in functions.items()
+    }
+    for layer in generator._flatten_layers():
+        if isinstance(layer, SpectralNormalization):
+            layer.fold()
+    return Inference(functions, specs, inputs, expected)
+
+
+def _make_functions(generator: Generator) -> dict[str, Callable[..., Outputs]]:
+    def generate(*inputs: Tensor) -> Outputs:
+        return {"images": generator(*inputs, training=False)}
+
+    def attend(*inputs: Tensor) -> Outputs:
+        images, maps = generator(*inputs, training=False, return_attention_scores=True)
+        return {"images": images, **maps}
+
+    if not generator.attention_resolutions:
+        return {"generator": generate}
+    return {"generator": generate, "attention": attend}
+
+
+def check_equal(
+    what: str, outputs: Outputs, expected: Outputs, bound: float = LARGEST_DIFFERENCE
+) -> float:
+    """Returns the largest difference of another runtime's images and maps.
+
+    Args:
+        what: What was exported, for the message.
+        outputs: Dict of arrays that the other runtime computed.
+        expected: Dict of arrays of the run's generator.
+        bound: Float, the largest difference allowed.
+
+    Raises:
+        UserError: if the difference is larger, or the outputs are others.
+    """
+    if set(outputs) != set(expected):
+        raise UserError(
+            f"{what} has the outputs {', '.join(sorted(outputs))} instead of "
+            f"{', '.join(sorted(expected))}. Nothing was exported"
+        )
+    difference = max(
+        float(np.abs(np.asarray(outputs[name]) - np.asarray(own)).max())
+        for name, own in expected.items()
+    )
+    # Not "difference > bound": NaN must not pass.
+    if not difference <= bound:
+        raise UserError(
+            f"{what} differs from the run's generator by {difference:.2g}, and "
+            f"{bound:g} is allowed. Nothing was exported"
+        )
+    return difference

@@ -1,0 +1,82 @@
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from sagan_tf.export.inference import (
+    LARGEST_DIFFERENCE,
+    check_equal,
+    prepare_inference,
+)
+from sagan_tf.files import replacing
+from sagan_tf.packages import check_installed
+from sagan_tf.sampling import Sampler
+
+# The weights' type by file, and the largest difference of images in [-1, 1] and of
+# attention scores that is allowed.
+_FILES = {
+    "generator.tflite": (None, LARGEST_DIFFERENCE),
+    "generator_float16.tflite": (tf.float16, 0.05),
+    "generator_int8.tflite": (tf.int8, 1.0),
+}
+
+
+def export_litert(sampler: Sampler, path: str | Path) -> Path:
+    """Writes a generator for LiteRT, and compares its images with its own.
+
+    Each file has the signature `generator` and, if there is attention, `attention`,
+    with the inputs and outputs of `export_onnx`.
+
+    - `generator.tflite`: float32.
+    - `generator_float16.tflite`: weights in float16, half of the size.
+    - `generator_int8.tflite`: kernels in int8, a quarter of the size; activations are
+      float32.
+
+    `losses.json` has the largest and the mean difference of each one's images, in
+    `[-1, 1]`. An earlier export at `path` is replaced.
+
+    Args:
+        sampler: `Sampler` of the generator.
+        path: Folder to write.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: if a package is missing, if the files cannot be written, or if LiteRT
+            computes other images. An earlier export stays as it is then.
+    """
+    check_installed("LiteRT", "export", "ai_edge_litert")
+    inference = prepare_inference(sampler)
+    with replacing(path) as partial, tempfile.TemporaryDirectory() as folder:
+        partial.mkdir()
+        archive = keras.export.ExportArchive()
+        for name, function in inference.functions.items():
+            archive.add_endpoint(name, function, inference.specs)
+        archive.write_out(folder, verbose=False)
+        for file_name, (weights, bound) in _FILES.items():
+            converter = tf.lite.TFLiteConverter.from_saved_model(
+                folder, signature_keys=list(inference.functions)
+            )
+            if weights is not None:
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            if weights == tf.float16:
+                converter.target_spec.supported_types = [weights]
+            file = partial / file_name
+            file.write_bytes(converter.convert())
+            for name, expected in inference.expected.items():
+                outputs = run_litert(file, name, inference.inputs)
+                check_equal(f"{name} of {file_name}", outputs, expected, bound)
+    return Path(path)
+
+
+def run_litert(
+    path: Path, signature: str, inputs: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Runs a signature of a file with LiteRT; returns its outputs by name."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(str(path)).get_signature_runner(signature)
+    return runner(**inputs)

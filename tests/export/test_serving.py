@@ -1,0 +1,37 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sagan_tf import Sampler
+from sagan_tf.export.serving import export_serving
+from sagan_tf.models.resnet import ResNetGenerator
+
+
+@pytest.fixture
+def sampler():
+    keras.utils.set_random_seed(0)
+    return Sampler(ResNetGenerator(32, width=2, num_classes=3, attention="full"))
+
+
+def test_versions_are_kept_and_warm_up_requests_are_served(sampler, tmp_path):
+    logs = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    for version in (4, 12):
+        folder = export_serving(sampler, tmp_path / "serving", "digits", version)
+    config = (folder / "models.config").read_text()
+    assert 'name: "digits"' in config and 'base_path: "/models/digits"' in config
+    assert sorted(path.name for path in (folder / "digits").iterdir()) == ["12", "4"]
+    model = tf.saved_model.load(str(folder / "digits" / "12"))
+    path = folder / "digits/12/assets.extra/tf_serving_warmup_requests"
+    sizes = []
+    for record in tf.data.TFRecordDataset(str(path)):
+        log = logs.PredictionLog.FromString(record.numpy())
+        request = log.predict_log.request
+        assert request.model_spec.name == "digits"
+        signature = model.signatures[request.model_spec.signature_name]
+        inputs = {name: tf.make_ndarray(x) for name, x in request.inputs.items()}
+        images = signature(**{name: tf.constant(x) for name, x in inputs.items()})
+        expected = sampler.generator(inputs["latents"], inputs["labels"])
+        np.testing.assert_allclose(images["images"], expected, atol=1e-5)
+        sizes.append(len(inputs["latents"]))
+    assert sizes == [1, 8]
