@@ -166,15 +166,43 @@ class Run:
         evaluation.save_record(path, scores, protocol, yardsticks)
         return Evaluation(scores, protocol, path, yardsticks)
 
-    def export(self, path: str | Path | None = None) -> Path:
-        """Writes the EMA generator as a SavedModel; see `export_saved_model`.
+    def export(
+        self, path: str | Path | None = None, format: str = "saved_model"
+    ) -> Path:
+        """Writes the EMA generator for other programs.
 
-        The default path is `export/saved_model` in the run directory.
+        What is written is run there, and compared with the generator's own images.
+
+        Args:
+            path: Folder to write. The default is `export/FORMAT` in the run directory.
+            format: One of `sagan_tf.export.FORMATS`; see `export_saved_model`,
+                `export_serving`, `export_onnx`, `export_litert` and `export_keras`.
+
+        Returns:
+            The path.
+
+        Raises:
+            UserError: if there is no such format, a package is missing, it cannot be
+                written, or its images differ.
         """
-        from sagan_tf.export import export_saved_model
+        from sagan_tf import export
 
-        path = path or self.config.run_dir / "export" / "saved_model"
-        return export_saved_model(self.sampler, path)
+        path = path or self.config.run_dir / "export" / format
+        match format:
+            case "saved_model":
+                return export.export_saved_model(self.sampler, path)
+            case "serving":
+                name = self.config.run_dir.resolve().name
+                return export.export_serving(self.sampler, path, name, self.step)
+            case "onnx":
+                return export.export_onnx(self.sampler, path)
+            case "litert":
+                return export.export_litert(self.sampler, path)
+            case "keras":
+                return export.export_keras(self.sampler, path)
+        raise UserError(
+            f"There is no export format {format}. There are {', '.join(export.FORMATS)}"
+        )
 
     def unused_output(self, name: str) -> Path:
         """Returns an unused path in the run directory.

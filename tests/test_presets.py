@@ -205,7 +205,9 @@ def test_every_preset_trains_resumes_samples_and_exports(
         checkpoint_interval=1,
     )
     with monkeypatch.context() as patch:  # one export is enough
-        patch.setattr("sagan_tf.training.train.export_saved_model", lambda *_: None)
+        patch.setattr(
+            "sagan_tf.training.train.export_saved_model", lambda *_, **__: None
+        )
         train(config)
     run = train(dataclasses.replace(config, steps=3))
     assert run.step == 3

@@ -1,18 +1,34 @@
-"""Exports a run's EMA generator for serving."""
+"""Exports a run's EMA generator for other programs."""
 
 from absl import flags
 
 from sagan_tf.commands.run_flags import define_run_flags, definers, open_run
+from sagan_tf.errors import UserError
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags."""
     define = definers(values)
     define_run_flags(values)
-    define.enum("format", "saved_model", ["saved_model"], "Format: saved_model.")
+    define.list(
+        "format",
+        "saved_model",
+        "Formats: saved_model; serving, for TensorFlow Serving; onnx; litert; keras. "
+        "Each is run after writing, and its images are compared with the run's.",
+    )
 
 
 def run(values: flags.FlagValues) -> None:
     """Runs the command."""
     run = open_run(values)
-    print(f"SavedModel of step {run.step} saved to {run.export()}")
+    from sagan_tf.export import FORMATS
+
+    unknown = [name for name in values.format if name not in FORMATS]
+    if unknown or not values.format:
+        raise UserError(
+            f"--format takes some of {', '.join(FORMATS)}. "
+            f"Received: {','.join(values.format)}"
+        )
+    for name in values.format:
+        path = run.export(format=name)
+        print(f"{FORMATS[name]} of step {run.step} saved to {path}", flush=True)

@@ -1,5 +1,25 @@
-"""Models for serving."""
+"""A run's generator for other programs: one file a format."""
 
+from sagan_tf.export.keras_file import export_keras
+from sagan_tf.export.litert import export_litert
+from sagan_tf.export.onnx import export_onnx
 from sagan_tf.export.saved_model import export_saved_model
+from sagan_tf.export.serving import export_serving
 
-__all__ = ["export_saved_model"]
+# What a format is called in messages.
+FORMATS = {
+    "saved_model": "SavedModel",
+    "serving": "Model for TensorFlow Serving",
+    "onnx": "ONNX files",
+    "litert": "LiteRT files",
+    "keras": "Keras file",
+}
+
+__all__ = [
+    "FORMATS",
+    "export_keras",
+    "export_litert",
+    "export_onnx",
+    "export_saved_model",
+    "export_serving",
+]

@@ -13,7 +13,6 @@ from sagan_tf.sampling import Sampler
 from sagan_tf.types import Tensor
 
 LARGEST_DIFFERENCE = 1e-4  # of float32 images in [-1, 1], and of attention scores
-_COMPARED = 8  # images
 
 Outputs = Mapping[str, Any]
 
@@ -44,24 +43,31 @@ def prepare_inference(sampler: Sampler) -> Inference:
     generator = type(own).from_config({**own.get_config(), "dtype": "float32"})
     generator.build((None, generator.latent_dim))
     generator.set_weights(own.get_weights())
-
-    specs = [tf.TensorSpec([None, generator.latent_dim], tf.float32, "latents")]
-    inputs = {"latents": np.asarray(sampler.latents(_COMPARED))}
-    if generator.num_classes:
-        specs.append(tf.TensorSpec([None], tf.int32, "labels"))
-        inputs["labels"] = np.asarray(sampler.labels(_COMPARED))
-
-    functions = _make_functions(generator)
+    functions, inputs = make_functions(generator), make_inputs(sampler)
     expected = {
         name: function(*inputs.values()) for name, function in functions.items()
     }
     for layer in generator._flatten_layers():
         if isinstance(layer, SpectralNormalization):
             layer.fold()
+    specs = [
+        tf.TensorSpec([None, *value.shape[1:]], value.dtype, name)
+        for name, value in inputs.items()
+    ]
     return Inference(functions, specs, inputs, expected)
 
 
-def _make_functions(generator: Generator) -> dict[str, Callable[..., Outputs]]:
+def make_inputs(sampler: Sampler, count: int = 8) -> dict[str, np.ndarray]:
+    """Returns latents and, with classes, labels of a few images."""
+    inputs = {"latents": np.asarray(sampler.latents(count))}
+    if sampler.num_classes:
+        inputs["labels"] = np.asarray(sampler.labels(count))
+    return inputs
+
+
+def make_functions(generator: Generator) -> dict[str, Callable[..., Outputs]]:
+    """Returns the functions of `Inference`."""
+
     def generate(*inputs: Tensor) -> Outputs:
         return {"images": generator(*inputs, training=False)}
 

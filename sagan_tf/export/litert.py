@@ -1,3 +1,4 @@
+import json
 import tempfile
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def export_litert(sampler: Sampler, path: str | Path) -> Path:
     """
     check_installed("LiteRT", "export", "ai_edge_litert")
     inference = prepare_inference(sampler)
+    losses = {}
     with replacing(path) as partial, tempfile.TemporaryDirectory() as folder:
         partial.mkdir()
         archive = keras.export.ExportArchive()
@@ -69,6 +71,13 @@ def export_litert(sampler: Sampler, path: str | Path) -> Path:
             for name, expected in inference.expected.items():
                 outputs = run_litert(file, name, inference.inputs)
                 check_equal(f"{name} of {file_name}", outputs, expected, bound)
+                error = np.abs(outputs["images"] - expected["images"])
+                losses[file_name] = {
+                    "largest": float(error.max()),
+                    "mean": float(error.mean()),
+                }
+        text = json.dumps(losses, indent=2) + "\n"
+        (partial / "losses.json").write_text(text, encoding="utf-8")
     return Path(path)
 
 

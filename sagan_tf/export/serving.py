@@ -1,8 +1,8 @@
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
+from sagan_tf.export.inference import make_inputs
 from sagan_tf.export.saved_model import export_saved_model
 from sagan_tf.files import replacing, write_text
 from sagan_tf.packages import check_installed
@@ -63,10 +63,7 @@ def _make_request(sampler: Sampler, name: str, batch_size: int) -> bytes:
     request = predict_pb2.PredictRequest()
     request.model_spec.name = name
     request.model_spec.signature_name = "serving_default"
-    inputs = {"latents": np.asarray(sampler.latents(batch_size))}
-    if sampler.num_classes:
-        inputs["labels"] = np.asarray(sampler.labels(batch_size))
-    for input_name, value in inputs.items():
+    for input_name, value in make_inputs(sampler, batch_size).items():
         request.inputs[input_name].CopyFrom(tf.make_tensor_proto(value))
     log = prediction_log_pb2.PredictLog(request=request)
     return prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString()

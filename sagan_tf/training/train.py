@@ -319,7 +319,8 @@ def _finish(run: Run) -> None:
     grid = callbacks.write_sample_grid(run.config, run.sampler, run.step)
     path = run.config.run_dir / "export" / "saved_model"
     print(f"Images:     {grid}")
-    print(f"SavedModel: {export_saved_model(run.sampler, path)}")
+    # Without the comparison of `sagan-tf export`, which starts TensorFlow once more.
+    print(f"SavedModel: {export_saved_model(run.sampler, path, check=False)}")
     print(f"Metrics:    {run.config.run_dir / 'logs' / 'metrics.csv'}")
     flag = shlex.quote(f"--workdir={run.config.workdir}")
     print(f"Sample it:  python -m sagan_tf sample {flag}")

@@ -5,8 +5,6 @@ import numpy as np
 import pytest
 
 from sagan_tf import Sampler
-from sagan_tf.errors import UserError
-from sagan_tf.export import inference
 from sagan_tf.export.litert import export_litert, run_litert
 from sagan_tf.export.onnx import export_onnx, run_onnx
 from sagan_tf.models.dcgan import DCGANGenerator
@@ -49,9 +47,7 @@ def test_another_runtime_computes_the_same_images(sampler, export, suffix, tmp_p
     pytest.importorskip("onnxruntime" if suffix == "onnx" else "ai_edge_litert")
     folder = export(sampler, tmp_path / "export")
     inputs = inputs_of(sampler, 3)  # another batch size than that of the comparison
-    expected, maps = sampler.generator(
-        *inputs.values(), return_attention_scores=True
-    )
+    expected, maps = sampler.generator(*inputs.values(), return_attention_scores=True)
 
     def run(name):
         if suffix == "onnx":

@@ -1,0 +1,73 @@
+import keras
+import numpy as np
+import pytest
+
+from sagan_tf import Sampler
+from sagan_tf.errors import UserError
+from sagan_tf.export import export_keras, export_saved_model, inference, saved_model
+from sagan_tf.models.dcgan import DCGANGenerator
+
+
+@pytest.fixture
+def sampler():
+    keras.utils.set_random_seed(0)
+    generator = DCGANGenerator(32, 1, width=8, num_classes=3)
+    generator.build((None, generator.latent_dim))
+    return Sampler(generator)
+
+
+@pytest.mark.slow
+def test_the_saved_model_is_run_by_tensorflow_alone(sampler, tmp_path, monkeypatch):
+    seen = []
+    run = saved_model.run_saved_model
+
+    def spy(path, signature, inputs):
+        outputs = run(path, signature, inputs)
+        seen.append((signature, {name: x.shape for name, x in outputs.items()}))
+        return outputs
+
+    monkeypatch.setattr(saved_model, "run_saved_model", spy)
+    path = export_saved_model(sampler, tmp_path / "model")
+    images = {"images": (8, 32, 32, 1)}
+    assert seen == [
+        ("serving_default", images),
+        ("attention", {**images, "attention_16x16": (8, 256, 256)}),
+    ]
+    inputs = inference.make_inputs(sampler, 2)
+    with pytest.raises(UserError, match="cannot run it.*no_such"):
+        run(path, "no_such", inputs)
+
+
+def test_of_an_export_with_other_images_nothing_is_left(sampler, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        saved_model,
+        "run_saved_model",
+        lambda _, __, inputs: {"images": np.zeros((8, 32, 32, 1))},
+    )
+    path = tmp_path / "model"
+    path.mkdir()
+    (path / "earlier").touch()
+    with pytest.raises(UserError, match="SavedModel differs .* by 0.*0.0001 is allowed"):
+        export_saved_model(sampler, path)
+    assert [file.name for file in tmp_path.rglob("*")] == ["model", "earlier"]
+
+
+def test_a_keras_file_is_the_generator(sampler, tmp_path):
+    folder = export_keras(sampler, tmp_path / "keras")
+    generator = keras.saving.load_model(folder / "generator.keras")
+    inputs = inference.make_inputs(sampler, 2).values()
+    np.testing.assert_array_equal(generator(*inputs), sampler.generator(*inputs))
+
+
+@pytest.mark.parametrize("images", [np.full((1, 2), 2e-4), np.full((1, 2), np.nan)])
+def test_differences_and_nan_are_refused(images):
+    expected = {"images": np.zeros((1, 2))}
+    with pytest.raises(UserError, match="X differs"):
+        inference.check_equal("X", {"images": images}, expected)
+    with pytest.raises(UserError, match="X has the outputs image instead of images"):
+        inference.check_equal("X", {"image": images}, expected)
+
+
+def test_small_differences_are_returned():
+    outputs, expected = {"images": np.full((1, 2), 5e-5)}, {"images": np.zeros((1, 2))}
+    assert inference.check_equal("X", outputs, expected) == pytest.approx(5e-5)
