@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sagan_tf.layers import GeneratorBlock as GeneratorBlock
     from sagan_tf.layers import SelfAttention as SelfAttention
     from sagan_tf.layers import SpectralNormalization as SpectralNormalization
+    from sagan_tf.model_files import load_pretrained as load_pretrained
     from sagan_tf.models import DCGANDiscriminator as DCGANDiscriminator
     from sagan_tf.models import DCGANGenerator as DCGANGenerator
     from sagan_tf.models import InfoGANDiscriminator as InfoGANDiscriminator
@@ -52,6 +53,7 @@ _MODULES = {
     "SpectralNormalization": "layers",
     "UserError": "errors",
     "load_preset": "config",
+    "load_pretrained": "model_files",
     "load_run": "run",
     "train": "training.train",
 }

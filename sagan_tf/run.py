@@ -1,5 +1,6 @@
 """A trained run: everything that can be made from a run directory."""
 
+import dataclasses
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from sagan_tf.config import Config, load_config
 from sagan_tf.errors import UserError
 from sagan_tf.files import unused_path
+from sagan_tf.model_files import FILE, find_pretrained, load_networks
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.models.sagan import SAGAN
 from sagan_tf.sampling import Sampler
@@ -176,7 +178,8 @@ class Run:
         Args:
             path: Folder to write. The default is `export/FORMAT` in the run directory.
             format: One of `sagan_tf.export.FORMATS`; see `export_saved_model`,
-                `export_serving`, `export_onnx`, `export_litert` and `export_keras`.
+                `export_serving`, `export_onnx`, `export_litert`, `export_keras`,
+                `export_networks` and `export_hub`.
 
         Returns:
             The path.
@@ -200,6 +203,10 @@ class Run:
                 return export.export_litert(self.sampler, path)
             case "keras":
                 return export.export_keras(self.sampler, path)
+            case "networks":
+                return export.export_networks(self, path)
+            case "hub":
+                return export.export_hub(self, path)
         raise UserError(
             f"There is no export format {format}. There are {', '.join(export.FORMATS)}"
         )
@@ -260,7 +267,9 @@ def load_run(workdir: str | Path, best: bool = False, step: int | None = None) -
     """Loads a checkpoint of the run in `workdir`.
 
     Args:
-        workdir: Run directory.
+        workdir: Run directory; a folder with `config.json` and `networks.npz`, as
+            `Run.export(format="hub")` writes; or `pretrained/NAME`, which comes with
+            this package, and whose outputs go to `runs/pretrained/NAME`.
         best: Boolean, whether to load the checkpoint with the best score of
             `--evaluation_interval` instead of the last one.
         step: Integer, the step of the checkpoint to load instead of the last one.
@@ -273,9 +282,21 @@ def load_run(workdir: str | Path, best: bool = False, step: int | None = None) -
 
     if best and step is not None:
         raise UserError(f"Give either --best or --step={step}")
-    config = load_config(workdir)
+    pretrained = find_pretrained(workdir)
+    folder = pretrained or Path(workdir)
+    config = load_config(folder)
+    if pretrained:  # which is not the place to write to
+        output = Path("runs", "pretrained", pretrained.name)
+        config = dataclasses.replace(config, workdir=str(output))
     model = build_sagan(config)
-    if Checkpoints(workdir, model).restore(best, step) is None:
+    is_last = not best and step is None
+    if is_last and not find_checkpoints(folder) and (folder / FILE).exists():
+        load_networks(model, folder / FILE)
+    elif Checkpoints(folder, model).restore(best, step) is None:
+        if (folder / FILE).exists():
+            raise UserError(
+                f"{workdir} has networks of one step only: leave out --best and --step"
+            )
         if best:
             raise UserError(
                 f"The run in {workdir} has no best checkpoint: it was not trained with "

@@ -13,8 +13,9 @@ def define_flags(values: flags.FlagValues) -> None:
     define.list(
         "format",
         "saved_model",
-        "Formats: saved_model; serving, for TensorFlow Serving; onnx; litert; keras. "
-        "Each is run after writing, and its images are compared with the run's.",
+        "Formats: saved_model; serving, for TensorFlow Serving; onnx; litert; keras; "
+        "networks, a small folder that all commands read; hub, that and more for the "
+        "Hugging Face Hub. Images of each are compared with the run's.",
     )
 
 

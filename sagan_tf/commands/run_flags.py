@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from sagan_tf.errors import UserError
+from sagan_tf.model_files import load_pretrained, pretrained_names
 from sagan_tf.start_tensorflow import start_tensorflow
 
 if TYPE_CHECKING:
@@ -28,9 +29,14 @@ def definers(values: flags.FlagValues) -> Any:
 
 
 def define_run_flags(values: flags.FlagValues) -> None:
-    """Defines `--workdir`, `--best` and `--step`."""
+    """Defines `--workdir`, `--pretrained`, `--best` and `--step`."""
     define = definers(values)
-    define.string("workdir", None, "Run directory, such as runs/digits.", required=True)
+    define.string("workdir", None, "Run directory, such as runs/digits.")
+    define.string(
+        "pretrained",
+        None,
+        "Instead of --workdir: networks that come with this package, such as digits.",
+    )
     define.bool(
         "best",
         False,
@@ -76,10 +82,18 @@ def define_seed_flag(values: flags.FlagValues) -> None:
 
 def open_run(values: flags.FlagValues) -> "Run":
     """Loads the run that the flags name; see `sagan_tf.load_run`."""
+    if (values.workdir is None) == (values.pretrained is None):
+        raise UserError(
+            "Give either --workdir=DIR, a run directory, or --pretrained=NAME, one of "
+            f"{', '.join(pretrained_names())}"
+        )
     start_tensorflow()
     from sagan_tf.run import load_run
 
-    run = load_run(values.workdir, best=values.best, step=values.step)
+    if values.pretrained is not None:
+        run = load_pretrained(values.pretrained)
+    else:
+        run = load_run(values.workdir, best=values.best, step=values.step)
     if "data_dir" in values and values.data_dir is not None:
         run.config = dataclasses.replace(run.config, data_dir=values.data_dir)
     return run

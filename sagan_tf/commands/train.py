@@ -8,6 +8,7 @@ from sagan_tf.commands.run_flags import definers
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
 from sagan_tf.flags import config_from_flags, define_config_flags, split_location
+from sagan_tf.model_files import find_pretrained
 from sagan_tf.start_tensorflow import start_tensorflow
 
 
@@ -61,6 +62,7 @@ def _resolve(values: flags.FlagValues) -> Config:
     if not values.workdir:
         raise UserError("--init_from needs --workdir, the directory of the new run")
     former, workdir = Path(split_location(location)[0]), Path(values.workdir)
+    former = find_pretrained(former) or former
     if workdir.resolve() == former.resolve():
         raise UserError(
             f"--init_from and --workdir are both {workdir}: give a new directory, or "

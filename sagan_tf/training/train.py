@@ -21,6 +21,7 @@ from sagan_tf.errors import UserError
 from sagan_tf.export.saved_model import export_saved_model
 from sagan_tf.files import delete_partial, read_text, unused_path, write_text
 from sagan_tf.flags import format_setting
+from sagan_tf.model_files import FILE
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.rows import parse_rows
 from sagan_tf.run import Run
@@ -92,6 +93,7 @@ def train(
             config = with_classes(config)
             if distribution.is_chief:
                 stack.enter_context(lock_run(config.run_dir))
+                _check_resumable(config)
                 _check_same_settings(config, init_from)
         _check_same_flags(config, distribution)
         keras.utils.set_random_seed(config.seed)
@@ -341,6 +343,15 @@ def _check_devices(config: Config, distribution: Distribution) -> None:
             f"{distribution.num_replicas} devices"
             f"{micro_batches * (config.accumulation_steps > 1)}: give a multiple of "
             f"{parts}, such as --batch_size={nearest}"
+        )
+
+
+def _check_resumable(config: Config) -> None:
+    if (config.run_dir / FILE).exists():
+        raise UserError(
+            f"{config.workdir} holds networks without what resuming needs. Start a new "
+            f"run from them: python -m sagan_tf train --init_from={config.workdir} "
+            "--workdir=runs/continued"
         )
 
 

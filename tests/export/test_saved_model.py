@@ -47,7 +47,7 @@ def test_of_an_export_with_other_images_nothing_is_left(sampler, tmp_path, monke
     path = tmp_path / "model"
     path.mkdir()
     (path / "earlier").touch()
-    with pytest.raises(UserError, match="SavedModel differs .* by 0.*0.0001 is allowed"):
+    with pytest.raises(UserError, match="SavedModel differs .*0.0001 is allowed"):
         export_saved_model(sampler, path)
     assert [file.name for file in tmp_path.rglob("*")] == ["model", "earlier"]
 

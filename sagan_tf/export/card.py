@@ -1,0 +1,168 @@
+"""The model card of a run: what it is, how it was made, and what it scores."""
+
+import dataclasses
+import json
+import shlex
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sagan_tf.config import Config, load_preset, preset_names
+from sagan_tf.files import read_json
+from sagan_tf.flags import format_setting
+from sagan_tf.report.history import History, read_history
+from sagan_tf.text import format_duration
+
+if TYPE_CHECKING:
+    from sagan_tf.run import Run
+
+
+class Source(NamedTuple):
+    """Where a data set comes from, and the name of its license on the Hub."""
+
+    text: str
+    license: str = "unknown"
+
+
+SOURCES = {
+    "digits": Source(
+        "The 8x8 digits of the UCI repository, as scikit-learn has them, CC BY 4.0",
+        "cc-by-4.0",
+    ),
+    "mnist": Source("MNIST, of LeCun, Cortes and Burges, CC BY-SA 3.0", "cc-by-sa-3.0"),
+    "fashion_mnist": Source("Fashion-MNIST, of Zalando Research, MIT license", "mit"),
+    "cifar10": Source("CIFAR-10, of Alex Krizhevsky, which states no license"),
+    "celeb_a": Source(
+        "CelebA, of MMLAB at the Chinese University of Hong Kong. It may be used for "
+        "non-commercial research only, and so may networks and images made of it",
+        "other",
+    ),
+}
+# Settings that say nothing about the networks.
+_LEFT_OUT = ("workdir", "data_dir", "log_interval", "sample_interval")
+
+
+def write_card(run: "Run", name: str) -> str:
+    """Returns the card's text in Markdown, without metadata.
+
+    Args:
+        run: `Run`, with its logs.
+        name: What to call the model.
+    """
+    config = run.config
+    classes = f" of {len(config.classes)} classes" if config.num_classes else ""
+    history = read_history(config.run_dir)
+    return f"""\
+# {name}
+
+![Generated images](samples.png)
+
+A Self-Attention GAN ([Zhang et al., 2019](https://arxiv.org/abs/1805.08318)): EMA
+generator and discriminator of step {run.step:,}, for images{classes}, \
+{config.image_size} px, {config.channels} channels.
+
+## Use
+
+```
+sagan-tf sample --workdir=DIR
+```
+
+```python
+import sagan_tf
+
+run = sagan_tf.load_run("DIR")
+images = run.generate(16)  # uint8 [16, {config.image_size}, {config.image_size}, \
+{config.channels}]
+```
+
+DIR is the folder of this file.
+
+## Training
+
+```
+{describe_command(config)}
+```
+
+{_describe_time(history)}
+
+## Data
+
+{find_source(config).text}.
+
+## Scores
+
+{_describe_scores(run)}
+"""
+
+
+def describe_command(config: Config) -> str:
+    """Returns a command that trains with the same settings, by the nearest preset."""
+    commands = []
+    for name in preset_names():
+        preset = load_preset(name)
+        changed = [
+            format_setting(field.name, getattr(config, field.name))
+            for field in dataclasses.fields(Config)
+            if field.name not in (*_LEFT_OUT, "classes")
+            and getattr(preset, field.name) != getattr(config, field.name)
+        ]
+        commands.append(["sagan-tf", "train", f"--config={name}", *changed])
+    return shlex.join(min(commands, key=len))
+
+
+def find_source(config: Config) -> Source:
+    """Returns what is known of the data of a run."""
+    unknown = f"`{config.dataset}`. Say here where it comes from, and its license"
+    return SOURCES.get(config.dataset, Source(unknown))
+
+
+def _describe_time(history: History) -> str:
+    seconds = float(history.column("training_seconds")[-1])
+    text = f"{history.last_step:,} steps in {format_duration(seconds)}"
+    if not history.starts:
+        return f"{text}."
+    start = history.starts[-1]
+    machine = ", ".join(
+        str(start[name]) for name in ("devices", "processor") if start.get(name)
+    )
+    versions = ", ".join(
+        f"{name} {start[name]}"
+        for name in ("sagan_tf", "tensorflow", "keras")
+        if start.get(name)
+    )
+    return f"{text}, on {start.get('cores')} cores ({machine}), with {versions}."
+
+
+def _describe_scores(run: "Run") -> str:
+    rows, protocols = [], []
+    for record in read_evaluations(run):
+        protocol, yardsticks = record["protocol"], record.get("yardsticks", {})
+        protocols.append(f"- {json.dumps(protocol)}")
+        for name, score in record["scores"].items():
+            real, noise = (
+                _format(yardsticks.get(kind, {}).get("scores", {}).get(name))
+                for kind in ("held_out", "noise")
+            )
+            extractor = protocol.get("extractor", protocol.get("agreement_with", ""))
+            rows.append(f"| {name} | {extractor} | {score:.4g} | {real} | {noise} |")
+    if not rows:
+        return "None yet: `sagan-tf evaluate --workdir=DIR` computes them."
+    return "\n".join(
+        [
+            "| | extractor | this run | held-out real images | noise |",
+            "|---|---|---|---|---|",
+            *rows,
+            "",
+            "Scores are comparable only if all of their protocol is the same:",
+            "",
+            *dict.fromkeys(protocols),
+        ]
+    )
+
+
+def read_evaluations(run: "Run") -> list[dict[str, Any]]:
+    """Returns the records of `evaluate` at the run's step."""
+    path = run.config.run_dir / "evaluation" / f"{run.step:06d}.json"
+    return read_json(path) if path.exists() else []
+
+
+def _format(score: Any) -> str:
+    return f"{score:.4g}" if isinstance(score, (int, float)) else ""

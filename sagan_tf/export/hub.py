@@ -1,0 +1,77 @@
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sagan_tf.export.card import find_source, read_evaluations
+from sagan_tf.export.keras_file import export_keras
+from sagan_tf.export.networks import write_networks
+from sagan_tf.export.onnx import export_onnx
+from sagan_tf.export.saved_model import export_saved_model
+from sagan_tf.files import replacing
+from sagan_tf.packages import check_installed
+
+if TYPE_CHECKING:
+    from sagan_tf.run import Run
+
+_TASK = "unconditional-image-generation"
+
+
+def export_hub(run: "Run", path: str | Path) -> Path:
+    """Writes a folder that `hf upload NAME PATH` publishes on the Hugging Face Hub.
+
+    It has the files of `export_networks`, the model card with metadata and scores, and
+    `keras/`, `saved_model/` and `onnx/` as `export_keras`, `export_saved_model` and
+    `export_onnx` write them.
+
+    Args:
+        run: `Run`.
+        path: Folder to write. An earlier export there is replaced.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: if a package is missing, if it cannot be written, or if an export
+            gives other images. An earlier export stays as it is then.
+    """
+    check_installed("An export for the Hub", "export", "huggingface_hub")
+    from huggingface_hub import ModelCard
+
+    name = run.config.run_dir.resolve().name
+    with replacing(path) as partial:
+        partial.mkdir()
+        export_keras(run.sampler, partial / "keras")
+        export_saved_model(run.sampler, partial / "saved_model")
+        export_onnx(run.sampler, partial / "onnx")
+        write_networks(run, partial, name)
+        card = partial / "README.md"
+        text = card.read_text(encoding="utf-8")
+        metadata = _describe(run, name).to_yaml()
+        ModelCard(f"---\n{metadata}\n---\n\n{text}").save(card)
+    return Path(path)
+
+
+def _describe(run: "Run", name: str) -> Any:
+    from huggingface_hub import EvalResult, ModelCardData
+
+    config = run.config
+    results = [
+        EvalResult(
+            task_type=_TASK,
+            dataset_type=config.dataset,
+            dataset_name=config.dataset,
+            metric_type=metric,
+            metric_name=f"{metric} by {record['protocol'].get('extractor', name)}",
+            metric_value=score,
+        )
+        for record in read_evaluations(run)
+        for metric, score in record["scores"].items()
+    ]
+    return ModelCardData(
+        model_name=name,
+        library_name="keras",
+        pipeline_tag=_TASK,
+        tags=["gan", "sagan", "self-attention", "image-generation", "onnx"],
+        datasets=[config.dataset],
+        license=find_source(config).license,
+        eval_results=results or None,
+    )

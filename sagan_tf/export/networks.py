@@ -1,0 +1,49 @@
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sagan_tf.export.card import write_card
+from sagan_tf.files import replacing, write_text
+from sagan_tf.model_files import FILE, save_networks
+
+if TYPE_CHECKING:
+    from sagan_tf.run import Run
+
+_SAMPLES = 64
+
+
+def export_networks(run: "Run", path: str | Path) -> Path:
+    """Writes what another person needs to use a run's networks with this package.
+
+        PATH/config.json    the settings, without the data's path
+        PATH/networks.npz   the EMA generator and the discriminator; see `save_networks`
+        PATH/samples.png    generated images
+        PATH/README.md      the model card
+
+    `load_run(PATH)` and all commands with `--workdir=PATH` read it, and
+    `--init_from=PATH` starts a training from it. Resuming needs the run itself.
+
+    Args:
+        run: `Run`.
+        path: Folder to write. An earlier export there is replaced.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: if it cannot be written. An earlier export stays as it is then.
+    """
+    path = Path(path)
+    with replacing(path) as partial:
+        partial.mkdir()
+        write_networks(run, partial, run.config.run_dir.resolve().name)
+    return path
+
+
+def write_networks(run: "Run", folder: Path, name: str) -> None:
+    """Writes the files of `export_networks` to an existing folder."""
+    config = dataclasses.replace(run.config, data_dir=None)
+    write_text(folder / "config.json", config.to_json())
+    save_networks(run, folder / FILE)
+    run.sample(folder / "samples.png", num_images=_SAMPLES)
+    write_text(folder / "README.md", write_card(run, name))

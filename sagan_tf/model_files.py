@@ -1,0 +1,150 @@
+"""Networks in one small file, without what resuming needs; those that come along."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sagan_tf.arrays import load_arrays
+from sagan_tf.errors import UserError
+from sagan_tf.files import replacing
+
+if TYPE_CHECKING:
+    from sagan_tf.models.sagan import SAGAN
+    from sagan_tf.run import Run
+
+FILE = "networks.npz"
+_COMPARED = 256  # images
+# The names in the file, and the attributes of `SAGAN`. The file has no other generator
+# than the EMA generator.
+_NETWORKS = {"generator": "ema_generator", "discriminator": "discriminator"}
+
+
+def load_pretrained(name: str) -> "Run":
+    """Loads networks that come with this package.
+
+    Args:
+        name: Their name, such as `"digits"`: a folder of `pretrained/`.
+
+    Returns:
+        `Run`. What its methods write goes to `runs/pretrained/NAME`.
+
+    Raises:
+        UserError: if there are none of that name.
+
+    Example:
+
+    ```python
+    images = load_pretrained("digits").generate(16)  # uint8 [16, 32, 32, 1]
+    ```
+    """
+    from sagan_tf.run import load_run
+
+    if name not in pretrained_names():
+        raise UserError(
+            f"There are no pretrained networks {name!r}. There are "
+            f"{', '.join(pretrained_names())}"
+        )
+    return load_run(f"pretrained/{name}")
+
+
+def pretrained_names() -> list[str]:
+    """Returns the names that `load_pretrained` takes, sorted."""
+    return sorted(path.parent.name for path in _pretrained_dir().glob(f"*/{FILE}"))
+
+
+def find_pretrained(workdir: str | Path) -> Path | None:
+    """Returns the folder of pretrained networks that a run directory's path names.
+
+    Args:
+        workdir: `pretrained/NAME`, in whatever directory, or another path.
+
+    Returns:
+        The folder, or None if there is another run in `workdir`, or none.
+    """
+    path, folder = Path(workdir), _pretrained_dir()
+    if path.exists():
+        return path if path.resolve().parent == folder.resolve() else None
+    if path.parts[:-1] == ("pretrained",) and path.name in pretrained_names():
+        return folder / path.name
+    return None
+
+
+def _pretrained_dir() -> Path:
+    """Returns `pretrained/`, or where it was installed."""
+    package = Path(__file__).parent
+    installed = package / "pretrained"
+    return installed if installed.is_dir() else package.parent / "pretrained"
+
+
+def save_networks(run: "Run", path: str | Path) -> Path:
+    """Writes the EMA generator and the discriminator of a run to one file.
+
+    Variables are stored as float16. Those of the generator are stored as they are if
+    that changes a pixel of 256 images by more than 1 of 255.
+
+    Args:
+        run: `Run`.
+        path: `networks.npz`. `load_run` reads a folder with this file and the run's
+            `config.json`.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    arrays = {name: variable.numpy() for name, variable in _variables(run.model)}
+    halves = {name: _to_half(array) for name, array in arrays.items()}
+    if _changes_pixels(run, halves):
+        halves |= {n: a for n, a in arrays.items() if n.startswith("generator/")}
+    with replacing(path) as partial:
+        halves["step"] = np.asarray(run.step)
+        np.savez_compressed(partial, **halves)  # type: ignore[arg-type]
+    return Path(path)
+
+
+def _changes_pixels(run: "Run", halves: dict[str, np.ndarray]) -> bool:
+    expected = run.generate(_COMPARED).astype(int)
+    generator, own = run.generator, run.generator.get_weights()
+    try:
+        for name, variable in _variables(run.model):
+            if name.startswith("generator/"):
+                variable.assign(halves[name])
+        return bool(np.abs(run.generate(_COMPARED) - expected).max() > 1)
+    finally:
+        generator.set_weights(own)
+
+
+def load_networks(model: "SAGAN", path: str | Path) -> None:
+    """Loads the networks and the step of a model from a file of `save_networks`.
+
+    Raises:
+        UserError: if the file is damaged, or is of other networks.
+    """
+    arrays = load_arrays(path)
+    step = arrays.pop("step", None)
+    variables = dict(_variables(model))
+    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+    if step is None or {n: a.shape for n, a in arrays.items()} != shapes:
+        raise UserError(f"{path} does not hold the networks that config.json describes")
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+    model.generator.set_weights(model.ema_generator.get_weights())
+    model.step.assign(int(step))
+
+
+def _variables(model: "SAGAN") -> list[tuple[str, Any]]:
+    """Returns the variables of both networks with their names in the file."""
+    return [
+        (f"{name}/{variable.path.partition('/')[-1]}", variable)
+        for name, attribute in _NETWORKS.items()
+        for variable in getattr(model, attribute).variables
+    ]
+
+
+def _to_half(array: np.ndarray) -> np.ndarray:
+    """Converts to float16, unless a value would become infinite."""
+    with np.errstate(over="ignore"):
+        half = array.astype(np.float16)
+    return half if np.isfinite(half).all() else array

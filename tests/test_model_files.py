@@ -1,0 +1,110 @@
+"""Networks in a file: saved, loaded like a run, and not trained in place."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from sagan_tf import load_pretrained, load_run, model_files, train
+from sagan_tf.errors import UserError
+from sagan_tf.training.initialization import initialize
+
+
+@pytest.fixture(scope="module")
+def folder(workdir, tmp_path_factory):
+    path = tmp_path_factory.mktemp("exports") / "networks"
+    return load_run(workdir).export(path, format="networks")
+
+
+@pytest.fixture
+def pretrained(folder, tmp_path, monkeypatch):
+    """The folder as one that comes along, seen from an empty directory."""
+    shutil.copytree(folder, tmp_path / "package" / "pretrained" / "tiny")
+    monkeypatch.setattr(
+        model_files, "_pretrained_dir", lambda: tmp_path / "package" / "pretrained"
+    )
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    return empty
+
+
+def test_loaded_networks_are_the_run_up_to_half_precision(workdir, folder):
+    run, loaded = load_run(workdir), load_run(folder)
+    assert loaded.step == run.step == 12
+    difference = loaded.generate(64).astype(int) - run.generate(64)
+    assert np.abs(difference).max() <= 1
+    pairs = [(run.generator, loaded.generator), (run.generator, loaded.model.generator)]
+    pairs.append((run.discriminator, loaded.discriminator))
+    for own, other in pairs:
+        for mine, its in zip(own.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_allclose(its, mine, rtol=1e-3, atol=1e-6)
+    assert (folder / model_files.FILE).stat().st_size < 0.6 * sum(
+        weights.nbytes
+        for network in (run.generator, run.discriminator)
+        for weights in network.get_weights()
+    )
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["README.md", "config.json", "networks.npz", "samples.png"]
+
+
+def test_a_generator_whose_pixels_would_change_is_stored_as_it_is(workdir, tmp_path):
+    run = load_run(workdir)
+    kernel = run.generator.to_image.kernel
+    kernel.assign(kernel * 3e5)  # beyond float16, and steep
+    run.export(tmp_path / "networks", format="networks")
+    loaded = load_run(tmp_path / "networks")
+    np.testing.assert_array_equal(loaded.generate(16), run.generate(16))
+    arrays = np.load(tmp_path / "networks" / model_files.FILE)
+    kinds = {name: array.dtype.name for name, array in arrays.items() if name != "step"}
+    assert {kind for n, kind in kinds.items() if n.startswith("gen")} == {"float32"}
+    assert {kind for n, kind in kinds.items() if n.startswith("dis")} == {"float16"}
+
+
+def test_the_card_says_how_it_was_made(folder):
+    card = (folder / "README.md").read_text()
+    assert "sagan-tf train --config=digits " in card and " --width=8 " in card
+    assert "12 steps in" in card and "UCI repository" in card
+    assert "None yet: `sagan-tf evaluate" in card
+
+
+def test_pretrained_networks_write_to_runs(pretrained):
+    run = load_pretrained("tiny")
+    assert run.config.workdir == "runs/pretrained/tiny"
+    run.sample()
+    assert list(pretrained.glob("runs/pretrained/tiny/**/*.png"))
+    assert load_run("pretrained/tiny").step == 12
+    with pytest.raises(UserError, match="no pretrained networks 'big'. There are tiny"):
+        load_pretrained("big")
+    with pytest.raises(UserError, match="There is no run in pretrained/big"):
+        load_run("pretrained/big")
+
+
+def test_training_starts_from_them_but_not_in_them(folder, pretrained):
+    run = load_run(folder)
+    model = load_run(folder).model
+    for variable in model.generator.variables + model.discriminator.variables:
+        variable.assign(variable * 0)
+    initialize(model, "pretrained/tiny")
+    for own, other in zip(
+        model.generator.get_weights(), run.generator.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(own, other)
+    with pytest.raises(UserError, match="--init_from=.*networks --workdir=runs/contin"):
+        train(load_run(folder).config)
+
+
+def test_damaged_files_and_other_networks_are_refused(folder, tmp_path):
+    copy = tmp_path / "networks"
+    shutil.copytree(folder, copy)
+    with pytest.raises(UserError, match="one step only: leave out --best and --step"):
+        load_run(copy, step=3)
+    settings = (copy / "config.json").read_text()
+    (copy / "config.json").write_text(settings.replace('"width": 8', '"width": 16'))
+    with pytest.raises(UserError, match="does not hold the networks that config.json"):
+        load_run(copy)
+    (copy / "config.json").write_text(settings)
+    whole = (copy / model_files.FILE).read_bytes()
+    (copy / model_files.FILE).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="is not an .npz file"):
+        load_run(copy)
