@@ -95,7 +95,7 @@ DIR is the folder of this file.
 
 def describe_command(config: Config) -> str:
     """Returns a command that trains with the same settings, by the nearest preset."""
-    commands = []
+    commands: list[list[str]] = []
     for name in preset_names():
         preset = load_preset(name)
         changed = [
@@ -105,7 +105,8 @@ def describe_command(config: Config) -> str:
             and getattr(preset, field.name) != getattr(config, field.name)
         ]
         commands.append(["sagan-tf", "train", f"--config={name}", *changed])
-    return shlex.join(min(commands, key=len))
+    shortest: list[str] = sorted(commands, key=len)[0]
+    return shlex.join(shortest)
 
 
 def find_source(config: Config) -> Source:

@@ -183,7 +183,7 @@ class SelfAttention(keras.layers.Layer):
             - `o` of the paper's equation 2, of the shape and dtype of the inputs.
             - The scores, float32 `[batch, N, M]`.
         """
-        query, key, value = self._project(inputs, training)
+        query, key, value = self.project(inputs, training)
         # [B, N, C/8] x [B, C/8, M] -> [B, N, M]
         logits = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
         axis = -1 if self.normalize_over == "keys" else -2
@@ -203,7 +203,7 @@ class SelfAttention(keras.layers.Layer):
         if return_attention_scores or chunks is None:
             attended, scores = self.attend(inputs, training)
         else:
-            query, key, value = self._project(inputs, training)
+            query, key, value = self.project(inputs, training)
             attended = attend_in_chunks(query, key, value, *chunks)
             attended = self._project_back(attended, inputs, training)
         # In float32: half precision would round gamma and its gradient, which is a sum
@@ -260,8 +260,18 @@ class SelfAttention(keras.layers.Layer):
             "chunk_size": self.chunk_size,
         }
 
-    def _project(self, inputs: Tensor, training: bool) -> tuple[Tensor, ...]:
-        """Returns queries, keys and values, `[batch, positions, channels]`."""
+    def project(self, inputs: Tensor, training: bool = False) -> tuple[Tensor, ...]:
+        """Returns queries, keys and values.
+
+        Args:
+            inputs: Feature map `[batch, height, width, channels]` in the compute dtype.
+            training: Boolean, as in the call.
+
+        Returns:
+            Queries `[batch, N, channels / key_reduction]`, keys `[batch, M, channels /
+            key_reduction]` and values `[batch, M, channels / value_reduction]`, in the
+            compute dtype.
+        """
         return (
             self._flatten(self.query(inputs, training=training)),
             self._flatten(self._pool(self.key(inputs, training=training))),

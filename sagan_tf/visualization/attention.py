@@ -29,6 +29,10 @@ class AttentionMaps(NamedTuple):
         keys: Height and width of the map of keys; pooled keys are fewer.
         scores: float32 `[batch, N, M]`, how much query n attends to key m, positions in
             row-major order.
+        query: float32 `[batch, N, channels]`.
+        key: float32 `[batch, M, channels]`. The scores are the softmax of the products
+            with these over `normalize_over`.
+        normalize_over: `"keys"` or `"queries"`.
         effect: float64 `[batch]`, how much the layer changes its input: the norm of
             `gamma * o` divided by the norm of `x`.
     """
@@ -37,6 +41,9 @@ class AttentionMaps(NamedTuple):
     queries: tuple[int, int]
     keys: tuple[int, int]
     scores: np.ndarray
+    query: np.ndarray
+    key: np.ndarray
+    normalize_over: str
     effect: np.ndarray
 
 
@@ -56,6 +63,7 @@ def trace_attention(
             continue
         # The difference of output and x would be rounded away in half precision.
         attended, _ = layer.attend(x)
+        query, key, _ = (np.asarray(t, np.float32) for t in layer.project(x))
         change, given = (
             np.sqrt((np.asarray(t, np.float64) ** 2).sum(axis=(1, 2, 3)))
             for t in (attended, x)
@@ -68,6 +76,9 @@ def trace_attention(
                 queries=(height, width),
                 keys=(height // layer.pool_size, width // layer.pool_size),
                 scores=np.asarray(scores),
+                query=query,
+                key=key,
+                normalize_over=layer.normalize_over,
                 effect=change / np.where(given > 0, given, 1),
             )
         )

@@ -1,7 +1,6 @@
 """The attention explorer: one HTML file that needs no server and no network."""
 
 import base64
-import gzip
 import html
 import io
 import json
@@ -44,12 +43,20 @@ def write_attention_page(
         for name, maps in named_maps:
             layer = layers.setdefault(
                 name,
-                {"name": name, "queries": maps.queries, "keys": maps.keys, "maps": {}},
+                {
+                    "name": name,
+                    "queries": maps.queries,
+                    "keys": maps.keys,
+                    "normalizeOver": maps.normalize_over,
+                    "maps": {},
+                },
             )
+            # The page computes the scores: queries and keys are a small part of them.
             for number in range(len(images)):
                 layer["maps"][len(shown) + number] = {
                     "effect": float(f"{maps.effect[number]:.4g}"),
-                    **_pack_scores(maps.scores[number]),
+                    "query": _pack(maps.query[number]),
+                    "key": _pack(maps.key[number]),
                 }
         shown += [
             {"source": _png_url(image), "caption": _shorten(caption)}
@@ -78,17 +85,9 @@ def _shorten(text: str) -> str:
     return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"
 
 
-def _pack_scores(scores: np.ndarray) -> dict[str, Any]:
-    """Packs scores as bytes, 255 for the highest of each query, and these highest."""
-    peaks = scores.max(axis=1)
-    # Attention normalized over its queries can give a query no score at all.
-    rounded = np.uint8(np.round(255 * scores / np.where(peaks > 0, peaks, 1)[:, None]))
-    # Without a time stamp, so that the same run gives the same file.
-    packed = gzip.compress(rounded.tobytes(), mtime=0)
-    return {
-        "peaks": [float(f"{peak:.6g}") for peak in peaks],
-        "scores": base64.b64encode(packed).decode(),
-    }
+def _pack(array: np.ndarray) -> str:
+    """Packs an array as float32, little-endian."""
+    return base64.b64encode(array.astype("<f4").tobytes()).decode()
 
 
 def _png_url(image: np.ndarray) -> str:

@@ -166,8 +166,14 @@ def test_the_key_that_is_attended_to_lights_up(pool_size):
     np.testing.assert_array_equal(overlay[lit], np.broadcast_to(bright, (side**2, 3)))
 
 
+def make_maps(queries, keys, scores):
+    vectors = np.zeros((len(scores), 0, 0))
+    effect = np.ones(len(scores))
+    return AttentionMaps("a", queries, keys, scores, vectors, vectors, "keys", effect)
+
+
 def test_pixels_map_to_queries_and_keys_to_pixels():
-    maps = AttentionMaps("a", (4, 4), (2, 2), np.zeros((1, 16, 4)), np.zeros(1))
+    maps = make_maps((4, 4), (2, 2), np.zeros((1, 16, 4)))
     assert find_query((0, 0), maps, 32) == 0
     assert find_query((31, 0), maps, 32) == 3
     assert find_query((8, 23), maps, 32) == 2 * 4 + 1
@@ -195,7 +201,7 @@ def test_points_are_far_apart_and_on_what_stands_out():
 def test_a_sheet_has_a_row_per_image_and_a_map_per_point():
     scores = np.full((2, 64, 16), 1 / 16, "float32")
     scores[1] = np.eye(16)[5]  # in the second image all attend to one key
-    maps = AttentionMaps("a", (8, 8), (4, 4), scores, np.ones(2))
+    maps = make_maps((8, 8), (4, 4), scores)
     pictures = np.full((2, 32, 32, 1), 200, np.uint8)
     points = [[(4, 4), (20, 9), (9, 20)]] * 2
     sheet = np.asarray(draw_attention_sheet(pictures, maps, points, "Title"))

@@ -1,11 +1,10 @@
 """The page in Chromium: clicks, keys, and the pixels that it draws."""
 
-import base64
-import gzip
 import json
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from sagan_tf.visualization.attention import AttentionMaps
 from sagan_tf.visualization.attention_page import write_attention_page
@@ -18,9 +17,15 @@ CLASS_NAME = "<!--<script> & dog"  # must not change how the page is parsed
 def one_key(queries, keys, shift, effect):
     """Maps in which query n attends to key n + shift alone."""
     n, m = np.prod(queries), np.prod(keys)
-    scores = np.zeros((1, n, m), "float32")
-    scores[0, np.arange(n), (np.arange(n) * m // n + shift) % m] = 1
-    return AttentionMaps("a", queries, keys, scores, np.array([effect]))
+    key = np.eye(m, dtype="float32")
+    query = 50 * key[(np.arange(n) * m // n + shift) % m]
+    return make_maps(queries, keys, query[None], key[None], np.array([effect]))
+
+
+def make_maps(queries, keys, query, key, effect, normalize_over="keys"):
+    axis = -1 if normalize_over == "keys" else -2
+    scores = softmax(query @ key.swapaxes(-1, -2), axis)
+    return AttentionMaps("a", queries, keys, scores, query, key, normalize_over, effect)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +51,7 @@ def page(tmp_path_factory):
 def driver(browser, page):
     """The browser, with the page freshly loaded."""
     browser.get(page.as_uri())
-    wait(browser, "scores !== null")
+    wait(browser, "vectors !== null")
     return browser
 
 
@@ -140,7 +145,7 @@ def test_pointing_shows_a_query_until_the_pointer_leaves(driver):
 
 def test_pooled_keys_light_the_square_they_cover(driver):
     driver.find_element("css selector", "#layers label:nth-of-type(2)").click()
-    wait(driver, "scores !== null && scores.length === 64")
+    wait(driver, "vectors !== null && layer().queries[0] === 4")
     click(driver, 1, 1)  # key 1 of 2x2: the upper right quarter
     assert_lit(driver, slice(0, 16), slice(16, 32))
     assert "of 2×2 pooled positions" in status(driver)
@@ -159,11 +164,11 @@ def test_keys_change_query_image_and_layer(driver):
     assert status(driver).startswith("Row 4, column 4 of 8×8")
     assert_lit(driver, slice(12, 16), slice(24, 28))
     press("l")
-    wait(driver, "scores !== null && scores.length === 64")
+    wait(driver, "vectors !== null && layer().queries[0] === 4")
     # The same position in the coarser map.
     assert status(driver).startswith("Row 2, column 2 of 4×4")
     press("n")
-    wait(driver, "scores !== null && state.image === 1")
+    wait(driver, "vectors !== null && state.image === 1")
     assert driver.find_element("id", "caption").text == "Real 1, " + CLASS_NAME
     assert_lit(driver, slice(16, 32), slice(16, 32), GRAYS[1])
     shown = driver.execute_script(
@@ -172,12 +177,12 @@ def test_keys_change_query_image_and_layer(driver):
     )
     assert shown == GRAYS[1]
     press("p")
-    wait(driver, "scores !== null && state.image === 0")
+    wait(driver, "vectors !== null && state.image === 0")
 
 
 def test_a_real_image_has_only_the_discriminators_layers(driver):
     driver.find_element("css selector", "#strip button:nth-child(2)").click()
-    wait(driver, "scores !== null && state.image === 1")
+    wait(driver, "vectors !== null && state.image === 1")
     enabled = driver.execute_script(
         "return [...document.querySelectorAll('#layers input')].map(i => !i.disabled)"
     )
@@ -246,7 +251,7 @@ def test_the_page_survives_any_name(name, browser, tmp_path):
         path, f"{name} after", [(images, [f"Real 1, {name}"], [("layer", maps)])]
     )
     browser.get(path.as_uri())
-    wait(browser, "scores !== null")
+    wait(browser, "vectors !== null")
     shown = {
         "surrogate": r"a\udcff\ud800b",
         "control": r"a\x00\x1b[2J\x7f\u202eb",
@@ -272,24 +277,50 @@ def test_the_page_survives_any_name(name, browser, tmp_path):
     assert_lit(browser, slice(0, 16), slice(16, 32))
 
 
-def test_each_image_has_its_own_scores_and_effect(tmp_path):
+@pytest.mark.parametrize("normalize_over", ["keys", "queries"])
+def test_each_image_has_its_own_scores_and_effect(browser, tmp_path, normalize_over):
     random = np.random.default_rng(0)
-    scores = random.random((2, 16, 4)).astype("float32")
-    maps = AttentionMaps("a", (4, 4), (2, 2), scores, np.array([0.1, 0.2]))
-    images = np.zeros((2, SIZE, SIZE, 1), np.uint8)
-    write_attention_page(
-        tmp_path / "page.html", "title", [(images, ["one", "two"], [("layer", maps)])]
+    query, key = (
+        3 * random.standard_normal((2, count, 5), np.float32) for count in (16, 4)
     )
-    (layer,) = json.loads(read_data(tmp_path / "page.html"))["layers"]
-    for number, effect in enumerate((0.1, 0.2)):
-        own = layer["maps"][str(number)]
-        assert own["effect"] == effect
-        rounded = np.frombuffer(
-            gzip.decompress(base64.b64decode(own["scores"])), np.uint8
-        ).reshape(16, 4)
-        np.testing.assert_allclose(
-            rounded / 255 * np.array(own["peaks"])[:, None], scores[number], atol=2e-3
-        )
+    effect = np.array([0.1, 0.2])
+    maps = make_maps((4, 4), (2, 2), query, key, effect, normalize_over)
+    images = np.zeros((2, SIZE, SIZE, 1), np.uint8)
+    path = tmp_path / "page.html"
+    write_attention_page(path, "title", [(images, ["one", "two"], [("layer", maps)])])
+    (layer,) = json.loads(read_data(path))["layers"]
+    assert [layer["maps"][number]["effect"] for number in "01"] == [0.1, 0.2]
+    browser.get(path.as_uri())
+    for number in range(2):
+        browser.execute_script(f"showImage({number})")
+        wait(browser, f"vectors !== null && state.image === {number}")
+        for index in range(16):
+            scores = browser.execute_script(f"return [...computeScores({index})]")
+            np.testing.assert_allclose(scores, maps.scores[number, index], rtol=1e-4)
+
+
+def test_a_link_reproduces_the_view(driver, page):
+    driver.find_element("css selector", "#strip button:nth-child(2)").click()
+    wait(driver, "vectors !== null && state.image === 1")
+    click(driver, 25, 9)  # row 1, column 3 of 4x4
+    link = driver.find_element("id", "link").get_attribute("href")
+    assert link == f"{page.as_uri()}#image=2&layer=2&row=2&column=4"
+    shown = read_map(driver)
+    driver.get("about:blank")
+    driver.get(link)
+    wait(driver, "vectors !== null && state.image === 1")
+    assert status(driver).startswith("Row 2, column 4 of 4×4")
+    np.testing.assert_array_equal(read_map(driver), shown)
+    # What is no view of this page is left out.
+    driver.get("about:blank")
+    driver.get(f"{page.as_uri()}#image=9&layer=x&row=99&column=-1")
+    wait(driver, "vectors !== null && state.image === 0")
+    assert driver.get_log("browser") == []
+
+
+def test_the_legend_ends_at_the_highest_score(driver):
+    click(driver, 9, 22)
+    assert driver.find_element("id", "legend").text.split() == ["0%", "100%"]
 
 
 def test_the_page_makes_no_network_request(driver, page):
