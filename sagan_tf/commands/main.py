@@ -20,7 +20,7 @@ from sagan_tf.text import printable
 
 COMMANDS = (
     *("train", "prepare", "sample", "interpolate", "attend", "evaluate", "neighbors"),
-    *("video", "report", "plot", "export", "doctor", "import_torch"),
+    *("video", "report", "plot", "export", "demo", "doctor", "import_torch"),
 )
 _SETTINGS = {field.name for field in dataclasses.fields(Config)}
 _WITH_SETTINGS = ("train", "prepare")

@@ -73,7 +73,7 @@ def write_attention(
     latents = sampler.latents(num_images, seed)
     images = sampler.render(latents, classes)
 
-    layers = _trace_both(run.generator, run.discriminator, latents, images, classes)
+    layers = trace_both(run.generator, run.discriminator, latents, images, classes)
     if not layers:
         raise UserError(
             f"The networks in {run.config.workdir} have no attention. Train with "
@@ -115,7 +115,7 @@ def draw_attention(
     latents = sampler.latents(num_images, seed)
     labels = sampler.labels(num_images, seed) if sampler.num_classes else None
     images = sampler.render(latents, labels)
-    layers = _trace_both(sampler.generator, discriminator, latents, images, labels)
+    layers = trace_both(sampler.generator, discriminator, latents, images, labels)
     return _draw_sheets(layers, images, None, "generated")
 
 
@@ -130,13 +130,22 @@ def _load_real(config: Config, num_real: int) -> tuple[np.ndarray, np.ndarray] |
         return None
 
 
-def _trace_both(
+def trace_both(
     generator: Any,
     discriminator: Any,
     latents: Tensor,
     images: np.ndarray,
     labels: Tensor | None,
 ) -> list[NamedMaps]:
+    """Returns the maps of both networks' attention layers for generated images.
+
+    Args:
+        generator: The generator.
+        discriminator: The discriminator.
+        latents: Float `[N, latent_dim]`.
+        images: uint8 `[N, size, size, channels]`, generated of these.
+        labels: Integers `[N]`, or None without classes.
+    """
     return [
         *_trace("Generator", generator, latents, labels),
         *_trace("Discriminator", discriminator, scale(images), labels),

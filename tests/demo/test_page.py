@@ -1,0 +1,143 @@
+"""The demo as a server of its own, used by a browser and by many clients at once."""
+
+import concurrent.futures
+import io
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from sagan_tf import load_run
+from tests.processes import REPOSITORY
+
+pytestmark = pytest.mark.slow
+gradio_client = pytest.importorskip("gradio_client")
+
+
+@pytest.fixture(scope="module")
+def server(workdir, tmp_path_factory):
+    """The server's process and address."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    command = [sys.executable, "-m", "sagan_tf", "demo"]
+    command += [f"--workdir={workdir}", f"--port={port}"]
+    url = f"http://127.0.0.1:{port}/"
+    log = tmp_path_factory.mktemp("demo") / "log"
+    # To a file: a pipe that nobody reads would fill up, and stop the server.
+    with log.open("w") as file:
+        process = subprocess.Popen(command, cwd=REPOSITORY, stdout=file, stderr=file)
+    deadline = time.monotonic() + 120
+    while True:
+        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+        try:
+            urllib.request.urlopen(url, timeout=5).read()
+            break
+        except OSError:
+            time.sleep(0.5)
+    yield process, url
+    process.terminate()
+    process.wait()
+
+
+def fetch(url):
+    return np.asarray(Image.open(io.BytesIO(urllib.request.urlopen(url).read())))
+
+
+def test_concurrent_calls_get_their_own_images(server, workdir):
+    _, url = server
+    client = gradio_client.Client(url, verbose=False, download_files=False)
+    run = load_run(workdir)
+    expected = {seed: run.generate(3, seed=seed)[..., 0] for seed in range(10)}
+
+    def call(number):
+        grid = client.predict(number % 10, 1.0, "random", 3, api_name="/generate")
+        return number % 10, [fetch(each["image"]["url"]) for each in grid]
+
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        results = list(pool.map(call, range(200)))
+    for seed, images in results:
+        np.testing.assert_array_equal(images, expected[seed])
+
+
+@pytest.mark.exhaustive
+def test_malformed_calls_get_errors_and_the_server_lives(server):
+    process, url = server
+    client = gradio_client.Client(url, verbose=False, download_files=False)
+    wrong = [
+        (-1, 1.0, "random", 3),
+        (0, 9.0, "random", 3),
+        (0, 1.0, "no such class", 3),
+        (0, 1.0, "random", 10**9),
+        (None, None, None, None),
+        ("x" * 1000, 1.0, "random", 3),
+        (0, 1.0, {"a": [1]}, 3),
+        (0, float("nan"), "random", 3),
+    ]
+
+    def call(number):
+        try:
+            client.predict(*wrong[number % len(wrong)], api_name="/generate")
+        except Exception:  # of many types: Gradio has checks of its own
+            return
+        pytest.fail(f"{wrong[number % len(wrong)]} gave images")
+
+    memory = []
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for _ in range(4):
+            list(pool.map(call, range(500)))
+            memory.append(psutil.Process(process.pid).memory_info().rss / 2**20)
+    assert memory[-1] - memory[0] < 50, memory
+    body = json.dumps({"data": []}).encode()
+    request = urllib.request.Request(f"{url}gradio_api/call/generate", body)
+    request.add_header("Content-Type", "application/json")
+    urllib.request.urlopen(request).read()
+    grid = client.predict(0, 1.0, "random", 2, api_name="/generate")
+    assert len(grid) == 2 and process.poll() is None
+
+
+def test_a_click_on_a_pixel_changes_the_maps(server, browser):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    _, url = server
+    browser.get_log("performance")
+    browser.get(url)
+
+    def wait(condition):
+        return WebDriverWait(browser, 30).until(condition)
+
+    def sources(selector):
+        script = "return [...document.querySelectorAll(arguments[0])].map(i => i.src)"
+        return browser.execute_script(script, f"{selector} img")
+
+    wait(lambda _: len(sources(".grid")) == 16 and sources("#large"))
+    before = wait(lambda _: sources("#maps"))
+    assert len(before) == 1
+    image = browser.find_element("css selector", "#large img")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", image)
+    corner = -image.size["width"] / 2 + 5, -image.size["height"] / 2 + 5
+    ActionChains(browser).move_to_element_with_offset(image, *corner).click().perform()
+    after = wait(lambda _: sources("#maps") != before and sources("#maps"))
+    assert set(after).isdisjoint(before)
+    shown = sources("#large")
+    second = browser.find_elements("css selector", ".grid img")[1]
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", second)
+    second.click()
+    wait(lambda _: sources("#large") != shown)
+    urls = [
+        entry["message"]["params"]["request"]["url"]
+        for entry in map(
+            json.loads, (e["message"] for e in browser.get_log("performance"))
+        )
+        if entry["message"]["method"] == "Network.requestWillBeSent"
+    ]
+    assert len(urls) > 10
+    assert all(u.startswith((url, "data:", "blob:")) for u in urls), urls
