@@ -2,13 +2,15 @@
 
 Prints a table in Markdown of what an experiment found, from the files of its run
 directories alone: the mean over the seeds, and the standard deviation. With
---equal_time the runs are compared at the training time of the fastest one, where scores
-are interpolated between the checkpoints that were scored.
+--equal_time the runs are compared at the training time of the fastest ones, where
+scores are interpolated between the checkpoints that were scored. A step counts as long
+as in the fastest interval of `logs/metrics.csv` of any seed: other work on the machine
+slows some.
 """
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,46 +51,63 @@ def print_tables(workdirs: Sequence[str | Path], equal_time: bool = False) -> No
     for (dataset, image_size), groups in tables.items():
         title = f"{dataset}, {image_size} px"
         if equal_time:
-            seconds = min(map(_training_seconds, _histories(groups)))
+            rates = [_seconds_per_step(group) for group in groups]
+            seconds = min(
+                rate * group.histories[0].last_step
+                for rate, group in zip(rates, groups, strict=True)
+            )
             groups = [
-                group._replace(histories=[cut(own, seconds) for own in group.histories])
-                for group in groups
+                Group(group.label, [cut(h, seconds, rate) for h in group.histories])
+                for rate, group in zip(rates, groups, strict=True)
             ]
             title += f", after {format_duration(seconds)} of training"
         print(f"\n{title}\n")
         _print_table(groups)
 
 
-def cut(history: History, seconds: float) -> History:
+def cut(history: History, seconds: float, seconds_per_step: float) -> History:
     """Returns what a run's logs were after some time of training.
 
     Scores of checkpoints before and after it are interpolated.
 
     Args:
         history: `History`.
-        seconds: Float, seconds of training.
+        seconds: Float.
+        seconds_per_step: Float.
     """
-    until = history.column("training_seconds") <= seconds
+    steps = seconds / seconds_per_step
+    times = {"training_seconds": seconds_per_step * history.column("step")}
+    until = history.column("step") <= steps
     by_protocol: dict[str, list[dict[str, Any]]] = {}
     for record in history.evaluations:
         key = json.dumps(find_shared(record["protocol"]), sort_keys=True)
         by_protocol.setdefault(key, []).append(record)
     evaluations = []
     for records in by_protocol.values():
-        times = 3600 * history.hours([record["step"] for record in records])
+        scored = [record["step"] for record in records]
         scores = {
-            name: np.interp(seconds, times, [own["scores"][name] for own in records])
+            name: np.interp(steps, scored, [own["scores"][name] for own in records])
             for name in records[0]["scores"]
         }
         evaluations.append({**records[-1], "scores": scores})
     return history._replace(
-        metrics={name: column[until] for name, column in history.metrics.items()},
+        metrics={
+            name: column[until] for name, column in (history.metrics | times).items()
+        },
         evaluations=evaluations,
     )
 
 
-def _histories(groups: Sequence[Group]) -> Iterator[History]:
-    return (history for group in groups for history in group.histories)
+def _seconds_per_step(group: Group) -> float:
+    """Returns the time of a step in the fastest interval between rows of any seed."""
+    return min(
+        float(
+            np.min(
+                np.diff(own.column("training_seconds")) / np.diff(own.column("step"))
+            )
+        )
+        for own in group.histories
+    )
 
 
 def _training_seconds(history: History) -> float:

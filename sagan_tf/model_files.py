@@ -40,12 +40,21 @@ def load_pretrained(name: str) -> "Run":
     """
     from sagan_tf.run import load_run
 
+    return load_run(pretrained_workdir(name))
+
+
+def pretrained_workdir(name: str) -> str:
+    """Returns what `load_run` takes for pretrained networks.
+
+    Raises:
+        UserError: if there are none of that name.
+    """
     if name not in pretrained_names():
         raise UserError(
             f"There are no pretrained networks {name!r}. There are "
             f"{', '.join(pretrained_names())}"
         )
-    return load_run(f"pretrained/{name}")
+    return f"pretrained/{name}"
 
 
 def pretrained_names() -> list[str]:

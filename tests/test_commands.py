@@ -397,7 +397,9 @@ def test_mistakes_are_one_clear_line(workdir, conditional, tmp_path, fails):
         (["attend", classes, "--points=4,32"], "4,32 is outside the image"),
         (["sample", f"--workdir={tmp_path}"], "There is no run in"),
         (["export", f"--workdir={tmp_path}"], "There is no run in"),
-        (["sample"], "Error: --workdir is missing: Run directory, such as runs/"),
+        (["sample"], "Error: Give either --workdir=DIR, a run directory, or --pret"),
+        (["sample", run, "--pretrained=digits"], "Error: Give either --workdir=DIR"),
+        (["sample", "--pretrained=dogs"], "There are no pretrained networks 'dogs'"),
         (["smaple"], "There is no command 'smaple'. Commands: train, prepare, "),
         (["sample", run, "more"], "Unexpected argument 'more'"),
     ):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from sagan_tf.errors import UserError
-from sagan_tf.model_files import load_pretrained, pretrained_names
+from sagan_tf.model_files import pretrained_names, pretrained_workdir
 from sagan_tf.start_tensorflow import start_tensorflow
 
 if TYPE_CHECKING:
@@ -90,10 +90,8 @@ def open_run(values: flags.FlagValues) -> "Run":
     start_tensorflow()
     from sagan_tf.run import load_run
 
-    if values.pretrained is not None:
-        run = load_pretrained(values.pretrained)
-    else:
-        run = load_run(values.workdir, best=values.best, step=values.step)
+    workdir = values.workdir or pretrained_workdir(values.pretrained)
+    run = load_run(workdir, best=values.best, step=values.step)
     if "data_dir" in values and values.data_dir is not None:
         run.config = dataclasses.replace(run.config, data_dir=values.data_dir)
     return run

@@ -58,7 +58,8 @@ def _convert(picture: Image.Image, mode: str) -> Image.Image:
         # 16-bit and float grayscale: Pillow's own conversion would clip it to 255.
         values = np.asarray(picture, np.float32)
         top = 65535.0 if values.max() > 255 else 255.0 if values.max() > 1 else 1.0
-        picture = Image.fromarray(np.uint8(np.clip(values / top, 0, 1) * 255 + 0.5))
+        values = np.clip(values / top, 0, 1) * 255 + 0.5
+        picture = Image.fromarray(values.astype(np.uint8))
     if mode != "RGBA" and picture.has_transparency_data:
         # Transparent pixels become white.
         picture = picture.convert("RGBA")
