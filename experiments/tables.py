@@ -51,18 +51,29 @@ def print_tables(workdirs: Sequence[str | Path], equal_time: bool = False) -> No
     for (dataset, image_size), groups in tables.items():
         title = f"{dataset}, {image_size} px"
         if equal_time:
-            rates = [_seconds_per_step(group) for group in groups]
-            seconds = min(
-                rate * group.histories[0].last_step
-                for rate, group in zip(rates, groups, strict=True)
-            )
-            groups = [
-                Group(group.label, [cut(h, seconds, rate) for h in group.histories])
-                for rate, group in zip(rates, groups, strict=True)
-            ]
+            groups, seconds = cut_to_equal_time(groups)
             title += f", after {format_duration(seconds)} of training"
         print(f"\n{title}\n")
         _print_table(groups)
+
+
+def cut_to_equal_time(groups: Sequence[Group]) -> tuple[list[Group], float]:
+    """Returns what all runs had reached when the first group was complete.
+
+    Args:
+        groups: List of `Group`.
+
+    Returns:
+        The groups with logs up to that time, and the time in seconds.
+    """
+    rates = [_seconds_per_step(group) for group in groups]
+    pairs = list(zip(groups, rates, strict=True))
+    seconds = min(rate * group.histories[0].last_step for group, rate in pairs)
+    equal = [
+        Group(group.label, [cut(own, seconds, rate) for own in group.histories])
+        for group, rate in pairs
+    ]
+    return equal, seconds
 
 
 def cut(history: History, seconds: float, seconds_per_step: float) -> History:
@@ -100,14 +111,15 @@ def cut(history: History, seconds: float, seconds_per_step: float) -> History:
 
 def _seconds_per_step(group: Group) -> float:
     """Returns the time of a step in the fastest interval between rows of any seed."""
-    return min(
-        float(
-            np.min(
-                np.diff(own.column("training_seconds")) / np.diff(own.column("step"))
-            )
-        )
-        for own in group.histories
-    )
+    fastest = np.inf
+    for own in group.histories:
+        seconds, steps = own.column("training_seconds"), own.column("step")
+        if len(steps) == 1:  # with the tracing of the graph in it
+            rates = seconds / steps
+        else:
+            rates = np.diff(seconds) / np.diff(steps)
+        fastest = min(fastest, float(rates.min()))
+    return fastest
 
 
 def _training_seconds(history: History) -> float:
