@@ -55,8 +55,8 @@ def write_attention(
             image.
 
     Returns:
-        - The effect of each attention layer by name: the norm of `gamma * o` divided
-          by the norm of `x`, averaged over the generated images.
+        - The effect of each attention layer by name, which is the norm of `gamma * o`
+          divided by the norm of `x`, averaged over the generated images.
         - The folder.
 
     Raises:
