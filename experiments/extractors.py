@@ -65,7 +65,7 @@ DESIGNS = (
 
 def main() -> None:
     """Runs the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Scores a run by three extractors.")
     parser.add_argument("--workdir", required=True)
     parser.add_argument("--num_images", type=int, default=NUM_IMAGES)
     parser.add_argument(

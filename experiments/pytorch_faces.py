@@ -1,4 +1,4 @@
-"""python -m experiments.pytorch_faces --reference=DIR --data_dir=DIR --workdir=RUN
+"""python -m experiments.pytorch_faces --reference=DIR --workdir=RUN
 
 The other side of a comparison at equal time: trains a 64 px SAGAN in PyTorch on the
 images of a run, by its own recipe, and scores it by the same extractors. DIR has its
@@ -16,6 +16,7 @@ from torch.nn.functional import relu
 
 from experiments.extractors import DESIGNS, NUM_IMAGES, load, score
 from sagan_tf import load_run
+from sagan_tf.config import Config
 from sagan_tf.data import load_images
 from sagan_tf.errors import UserError
 
@@ -24,8 +25,10 @@ BATCH_SIZE = 64
 
 def main() -> None:
     """Runs the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[2])
-    parser.add_argument("--reference", required=True)
+    parser = argparse.ArgumentParser(
+        description="Trains a SAGAN in PyTorch on the images of a run, and scores it."
+    )
+    parser.add_argument("--reference", required=True, help="torch_sagan64.py's folder")
     parser.add_argument("--workdir", required=True, help="the run on this side")
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--seed", type=int, default=0)
@@ -33,16 +36,26 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         run = load_run(arguments.workdir)
+        _check(run.config, Path(arguments.reference), Path(arguments.output))
         images, _ = load_images(run.config)
         sys.path.insert(0, arguments.reference)
         generated = train(images, 60 * arguments.minutes, arguments.seed)
         Path(arguments.output).parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(arguments.output, generated)
+        np.savez_compressed(arguments.output, images=generated)
         for design in DESIGNS:
             extractor = load(design, run.config)
             score(run, extractor, NUM_IMAGES, samples=arguments.output)
     except UserError as error:
         raise SystemExit(f"Error: {error}") from None
+
+
+def _check(config: Config, reference: Path, output: Path) -> None:
+    if (config.image_size, config.channels) != (64, 3):
+        raise UserError("--workdir must be a run with RGB images of 64 px")
+    if not (reference / "torch_sagan64.py").exists():
+        raise UserError(f"There is no torch_sagan64.py in {reference}")
+    if output.suffix != ".npz":
+        raise UserError(f"--output takes FILE.npz. Received: {output}")
 
 
 def train(images: np.ndarray, seconds: float, seed: int) -> np.ndarray:
@@ -64,8 +77,8 @@ def train(images: np.ndarray, seconds: float, seed: int) -> np.ndarray:
     trained = [w for w in discriminator.parameters() if w.requires_grad]
     real = torch.from_numpy(images).permute(0, 3, 1, 2)
     optimize_g, optimize_d = (
-        torch.optim.Adam(weights, rate, (0.0, 0.9))
-        for weights, rate in (
+        torch.optim.Adam(weights, learning_rate, (0.0, 0.9))
+        for weights, learning_rate in (
             ([w for w in generator.parameters() if w.requires_grad], 1e-4),
             (trained, 4e-4),
         )

@@ -25,7 +25,7 @@ from sagan_tf.text import format_duration
 
 def main() -> None:
     """Runs the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[2])
+    parser = argparse.ArgumentParser(description="Prints what an experiment found.")
     parser.add_argument("workdirs", nargs="+")
     parser.add_argument("--equal_time", action="store_true")
     try:
@@ -66,12 +66,16 @@ def cut_to_equal_time(groups: Sequence[Group]) -> tuple[list[Group], float]:
     Returns:
         The groups with logs up to that time, and the time in seconds.
     """
-    rates = [_seconds_per_step(group) for group in groups]
-    pairs = list(zip(groups, rates, strict=True))
-    seconds = min(rate * group.histories[0].last_step for group, rate in pairs)
+    times = [_seconds_per_step(group) for group in groups]
+    pairs = list(zip(groups, times, strict=True))
+    seconds = min(
+        seconds_per_step * own.last_step
+        for group, seconds_per_step in pairs
+        for own in group.histories
+    )
     equal = [
-        Group(group.label, [cut(own, seconds, rate) for own in group.histories])
-        for group, rate in pairs
+        Group(group.label, [cut(own, seconds, time) for own in group.histories])
+        for group, time in pairs
     ]
     return equal, seconds
 
@@ -79,16 +83,18 @@ def cut_to_equal_time(groups: Sequence[Group]) -> tuple[list[Group], float]:
 def cut(history: History, seconds: float, seconds_per_step: float) -> History:
     """Returns what a run's logs were after some time of training.
 
-    Scores of checkpoints before and after it are interpolated.
+    Scores before and after it are interpolated. A score that has none before it is left
+    out.
 
     Args:
         history: `History`.
         seconds: Float.
         seconds_per_step: Float.
     """
-    steps = seconds / seconds_per_step
-    times = {"training_seconds": seconds_per_step * history.column("step")}
+    # Without what rounding adds to the last step.
+    steps = min(round(seconds / seconds_per_step, 6), history.last_step)
     until = history.column("step") <= steps
+    times = {"training_seconds": seconds_per_step * history.column("step")}
     by_protocol: dict[str, list[dict[str, Any]]] = {}
     for record in history.evaluations:
         key = json.dumps(find_shared(record["protocol"]), sort_keys=True)
@@ -97,7 +103,7 @@ def cut(history: History, seconds: float, seconds_per_step: float) -> History:
     for records in by_protocol.values():
         scored = [record["step"] for record in records]
         scores = {
-            name: np.interp(steps, scored, [own["scores"][name] for own in records])
+            name: _interpolate(steps, scored, [own["scores"][name] for own in records])
             for name in records[0]["scores"]
         }
         evaluations.append({**records[-1], "scores": scores})
@@ -105,8 +111,19 @@ def cut(history: History, seconds: float, seconds_per_step: float) -> History:
         metrics={
             name: column[until] for name, column in (history.metrics | times).items()
         },
+        scores={
+            name: own._replace(
+                steps=np.array([steps]),
+                values=np.array([_interpolate(steps, own.steps, own.values)]),
+            )
+            for name, own in history.scores.items()
+        },
         evaluations=evaluations,
     )
+
+
+def _interpolate(step: float, steps: Any, values: Any) -> float:
+    return float(np.interp(step, steps, values, left=np.nan, right=np.nan))
 
 
 def _seconds_per_step(group: Group) -> float:
@@ -115,10 +132,10 @@ def _seconds_per_step(group: Group) -> float:
     for own in group.histories:
         seconds, steps = own.column("training_seconds"), own.column("step")
         if len(steps) == 1:  # with the tracing of the graph in it
-            rates = seconds / steps
+            times = seconds / steps
         else:
-            rates = np.diff(seconds) / np.diff(steps)
-        fastest = min(fastest, float(rates.min()))
+            times = np.diff(seconds) / np.diff(steps)
+        fastest = min(fastest, float(times.min()))
     return fastest
 
 

@@ -1,4 +1,4 @@
-"""Networks in one small file, without what resuming needs; those that come along."""
+"""Networks in one small file: saved, loaded, and those of `pretrained/`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +54,7 @@ def pretrained_workdir(name: str) -> str:
             f"There are no pretrained networks {name!r}. There are "
             f"{', '.join(pretrained_names())}"
         )
-    return f"pretrained/{name}"
+    return str(_pretrained_dir() / name)
 
 
 def pretrained_names() -> list[str]:
@@ -132,11 +132,14 @@ def load_networks(model: "SAGAN", path: str | Path) -> None:
         UserError: if the file is damaged, or is of other networks.
     """
     arrays = load_arrays(path)
-    step = arrays.pop("step", None)
+    step = arrays.pop("step", np.asarray(-1.0))
     variables = dict(_variables(model))
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
-    if step is None or {n: a.shape for n, a in arrays.items()} != shapes:
+    is_step = step.shape == () and step.dtype.kind in "iu" and step >= 0
+    if not is_step or {n: a.shape for n, a in arrays.items()} != shapes:
         raise UserError(f"{path} does not hold the networks that config.json describes")
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise UserError(f"{path} is damaged: it holds values that are not finite")
     for name, variable in variables.items():
         variable.assign(arrays[name])
     model.generator.set_weights(model.ema_generator.get_weights())
@@ -146,7 +149,8 @@ def load_networks(model: "SAGAN", path: str | Path) -> None:
 def _variables(model: "SAGAN") -> list[tuple[str, Any]]:
     """Returns the variables of both networks with their names in the file."""
     return [
-        (f"{name}/{variable.path.partition('/')[-1]}", variable)
+        # A path begins with the names of the model and of the network.
+        ("/".join([name, *variable.path.split("/")[2:]]), variable)
         for name, attribute in _NETWORKS.items()
         for variable in getattr(model, attribute).variables
     ]

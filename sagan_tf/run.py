@@ -52,6 +52,7 @@ class Run:
         generator: Its EMA generator, the one to sample from.
         discriminator: Its discriminator.
         sampler: `Sampler` of the EMA generator.
+        has_raw_generator: Boolean. A file of networks has the EMA generator alone.
 
     Example:
 
@@ -62,8 +63,9 @@ class Run:
     ```
     """
 
-    def __init__(self, config: Config, model: SAGAN):
+    def __init__(self, config: Config, model: SAGAN, has_raw_generator: bool = True):
         self.config = config
+        self.has_raw_generator = has_raw_generator
         self.model = model
         self.generator = model.ema_generator
         self.discriminator = model.discriminator
@@ -129,6 +131,11 @@ class Run:
         """
         from sagan_tf import evaluation
 
+        if not ema and not self.has_raw_generator:
+            raise UserError(
+                f"{self.config.workdir} holds no generator but the EMA generator: "
+                "leave out --noema"
+            )
         names = evaluation.check_metrics(metrics)
         real, held_out = evaluation.find_real_images(
             reference or self.config.split, self.config, num_real, num_images
@@ -190,6 +197,7 @@ class Run:
         """
         from sagan_tf import export
 
+        export.check_format(format)
         path = path or self.config.run_dir / "export" / format
         match format:
             case "saved_model":
@@ -205,11 +213,7 @@ class Run:
                 return export.export_keras(self.sampler, path)
             case "networks":
                 return export.export_networks(self, path)
-            case "hub":
-                return export.export_hub(self, path)
-        raise UserError(
-            f"There is no export format {format}. There are {', '.join(export.FORMATS)}"
-        )
+        return export.export_hub(self, path)
 
     def unused_output(self, name: str) -> Path:
         """Returns an unused path in the run directory.
@@ -292,7 +296,8 @@ def load_run(workdir: str | Path, best: bool = False, step: int | None = None) -
     is_last = not best and step is None
     if is_last and not find_checkpoints(folder) and (folder / FILE).exists():
         load_networks(model, folder / FILE)
-    elif Checkpoints(folder, model).restore(best, step) is None:
+        return Run(config, model, has_raw_generator=False)
+    if Checkpoints(folder, model).restore(best, step) is None:
         if (folder / FILE).exists():
             raise UserError(
                 f"{workdir} has networks of one step only: leave out --best and --step"

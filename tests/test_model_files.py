@@ -1,5 +1,6 @@
 """Networks in a file: saved, loaded like a run, and not trained in place."""
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from sagan_tf import load_pretrained, load_run, model_files, train
 from sagan_tf.errors import UserError
 from sagan_tf.training.initialization import initialize
+from tests.processes import REPOSITORY, pixels
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +92,11 @@ def test_training_starts_from_them_but_not_in_them(folder, pretrained):
         model.generator.get_weights(), run.generator.get_weights(), strict=True
     ):
         np.testing.assert_array_equal(own, other)
-    with pytest.raises(UserError, match="--init_from=.*networks --workdir=runs/contin"):
-        train(load_run(folder).config)
+    for config in (load_run(folder).config, load_run("pretrained/tiny").config):
+        at = {"workdir": "pretrained/tiny"} if config.workdir != str(folder) else {}
+        with pytest.raises(UserError, match="--init_from=.* --workdir=runs/contin"):
+            train(dataclasses.replace(config, **at))
+    assert not list(folder.glob(".lock*"))
 
 
 def test_damaged_files_and_other_networks_are_refused(folder, tmp_path):
@@ -104,7 +109,33 @@ def test_damaged_files_and_other_networks_are_refused(folder, tmp_path):
     with pytest.raises(UserError, match="does not hold the networks that config.json"):
         load_run(copy)
     (copy / "config.json").write_text(settings)
+    arrays = dict(np.load(copy / model_files.FILE))
+    for name, value, message in (
+        ("step", np.array([1, 2]), "does not hold the networks"),
+        ("step", np.array(-1), "does not hold the networks"),
+        ("generator/to_image/bias", np.array([np.nan]), "not finite"),
+    ):
+        np.savez(copy / model_files.FILE, **{**arrays, name: value})
+        with pytest.raises(UserError, match=message):
+            load_run(copy)
+    np.savez(copy / model_files.FILE, **arrays)
     whole = (copy / model_files.FILE).read_bytes()
     (copy / model_files.FILE).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="is not an .npz file"):
         load_run(copy)
+
+
+def test_networks_alone_are_exported_again_and_have_no_raw_generator(folder, tmp_path):
+    run = load_run(folder)
+    path = run.export(tmp_path / "again", format="networks")
+    assert "How long it took is not recorded." in (path / "README.md").read_text()
+    with pytest.raises(UserError, match="no generator but the EMA generator"):
+        run.evaluate(ema=False)
+
+
+@pytest.mark.parametrize("name", model_files.pretrained_names())
+def test_pretrained_networks_give_the_grid_of_their_card(name, tmp_path):
+    load_pretrained(name).sample(tmp_path / "samples.png", num_images=64)
+    shown = pixels(REPOSITORY / "pretrained" / name / "samples.png").astype(int)
+    # float16 changes a pixel by 1 at most, and another machine rounds differently.
+    assert np.abs(pixels(tmp_path / "samples.png") - shown).max() <= 3

@@ -19,7 +19,6 @@ from sagan_tf.errors import UserError
 from sagan_tf.packages import check_installed
 from sagan_tf.run import Run
 
-_RANDOM = "random"
 _DELETE_CACHE = (60, 600)  # each minute, the files that are older than ten minutes
 _CSS = """
 .pixels img { image-rendering: pixelated; }
@@ -39,7 +38,7 @@ footer { display: none !important; }
 def make_demo(run: Run) -> Any:
     """Makes the page of a run; see `Pictures` for what it shows.
 
-    Its API has the same functions: `/generate`, `/attend` and `/between`.
+    Its API has the same functions: `/generate`, `/enlarge`, `/attend` and `/between`.
 
     Args:
         run: `Run`.
@@ -71,8 +70,11 @@ def make_demo(run: Run) -> Any:
 
         return call
 
+    # What stands for a random class, and is none itself.
+    random = "random" if "random" not in pictures.classes else "any class"
+
     def to_label(choice: str | None) -> str | None:
-        return None if choice == _RANDOM else choice
+        return None if choice == random else choice
 
     # The API names its parameters as these functions do.
 
@@ -119,8 +121,8 @@ def make_demo(run: Run) -> Any:
                 0, LARGEST_TRUNCATION, 1.0, step=0.05, label="Truncation"
             )
             label = gr.Dropdown(
-                [_RANDOM, *pictures.classes],
-                value=_RANDOM,
+                [random, *pictures.classes],
+                value=random,
                 label="Class",
                 visible=bool(pictures.classes),
             )
@@ -198,8 +200,12 @@ def make_demo(run: Run) -> Any:
                 show_progress="hidden",
                 trigger_mode="always_last",
             )
-        grid.select(choose, None, number, show_progress="hidden")
-        large.select(locate, None, [x, y], show_progress="hidden")
+        private: dict[str, Any] = {
+            "show_progress": "hidden",
+            "api_visibility": "private",
+        }
+        grid.select(choose, None, number, **private)
+        large.select(locate, None, [x, y], **private)
     return demo
 
 

@@ -161,12 +161,15 @@ class Pictures:
         truncation = _check("The truncation", truncation, 0, LARGEST_TRUNCATION)
         sampler = self._run.sampler
         latents = np.asarray(sampler.latents(count, seed, truncation))
-        if not self.classes:
-            return latents, None
         if label is None:
-            return latents, np.asarray(sampler.labels(count, seed))
-        numbers = self._run.class_numbers([str(label)] * count)
-        return latents, numbers
+            labels = sampler.labels(count, seed) if self.classes else None
+            return latents, None if labels is None else np.asarray(labels)
+        if label not in self.classes:
+            raise UserError(
+                f"The class must be one of {', '.join(self.classes) or 'none'}. "
+                f"Received: {label!r:.100}"
+            )
+        return latents, np.full(count, self.classes.index(label), np.int32)
 
 
 def _check(name: str, value: Any, low: float, high: float) -> float:

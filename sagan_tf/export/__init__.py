@@ -1,5 +1,6 @@
 """A run's generator for other programs: one file a format."""
 
+from sagan_tf.errors import UserError
 from sagan_tf.export.hub import export_hub
 from sagan_tf.export.keras_file import export_keras
 from sagan_tf.export.litert import export_litert
@@ -19,7 +20,17 @@ FORMATS = {
     "hub": "Folder for the Hugging Face Hub",
 }
 
+
+def check_format(name: str) -> None:
+    """Raises a `UserError` if there is no such format."""
+    if name not in FORMATS:
+        raise UserError(
+            f"There is no export format {name!r}. There are {', '.join(FORMATS)}"
+        )
+
+
 __all__ = [
+    "check_format",
     "FORMATS",
     "export_hub",
     "export_keras",

@@ -6,9 +6,10 @@ import shlex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sagan_tf.config import Config, load_preset, preset_names
+from sagan_tf.errors import UserError
 from sagan_tf.files import read_json
 from sagan_tf.flags import format_setting
-from sagan_tf.report.history import History, read_history
+from sagan_tf.report.history import read_history
 from sagan_tf.text import format_duration
 
 if TYPE_CHECKING:
@@ -44,12 +45,11 @@ def write_card(run: "Run", name: str) -> str:
     """Returns the card's text in Markdown, without metadata.
 
     Args:
-        run: `Run`, with its logs.
+        run: `Run`. Without logs the card does not say how long it took.
         name: What to call the model.
     """
     config = run.config
     classes = f" of {len(config.classes)} classes" if config.num_classes else ""
-    history = read_history(config.run_dir)
     return f"""\
 # {name}
 
@@ -81,7 +81,7 @@ DIR is the folder of this file.
 {describe_command(config)}
 ```
 
-{_describe_time(history)}
+{_describe_time(run)}
 
 ## Data
 
@@ -115,21 +115,26 @@ def find_source(config: Config) -> Source:
     return SOURCES.get(config.dataset, Source(unknown))
 
 
-def _describe_time(history: History) -> str:
-    seconds = float(history.column("training_seconds")[-1])
-    text = f"{history.last_step:,} steps in {format_duration(seconds)}"
-    if not history.starts:
-        return f"{text}."
-    start = history.starts[-1]
-    machine = ", ".join(
-        str(start[name]) for name in ("devices", "processor") if start.get(name)
-    )
-    versions = ", ".join(
+def _describe_time(run: "Run") -> str:
+    try:
+        history = read_history(run.config.run_dir)
+    except UserError:  # networks alone, an import, or less than one row
+        return "How long it took is not recorded."
+    seconds = 3600 * float(history.hours(run.step))
+    text = f"{run.step:,} steps in {format_duration(seconds)}"
+    if history.last_step > run.step:
+        text += f", of a run that went on to step {history.last_step:,}"
+    return "".join([text, ".", *dict.fromkeys(map(_describe_start, history.starts))])
+
+
+def _describe_start(start: dict[str, Any]) -> str:
+    facts = [start.get(name) for name in ("processor", "devices")]
+    facts += [
         f"{name} {start[name]}"
         for name in ("sagan_tf", "tensorflow", "keras")
         if start.get(name)
-    )
-    return f"{text}, on {start.get('cores')} cores ({machine}), with {versions}."
+    ]
+    return f" On {', '.join(str(fact) for fact in facts if fact)}."
 
 
 def _describe_scores(run: "Run") -> str:

@@ -2,11 +2,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sagan_tf.export.card import find_source, read_evaluations
+from sagan_tf.export.inference import replacing_export
 from sagan_tf.export.keras_file import export_keras
 from sagan_tf.export.networks import write_networks
 from sagan_tf.export.onnx import export_onnx
 from sagan_tf.export.saved_model import export_saved_model
-from sagan_tf.files import replacing
+from sagan_tf.model_files import FILE
 from sagan_tf.packages import check_installed
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def export_hub(run: "Run", path: str | Path) -> Path:
     from huggingface_hub import ModelCard
 
     name = run.config.run_dir.resolve().name
-    with replacing(path) as partial:
+    with replacing_export(path, FILE) as partial:
         partial.mkdir()
         export_keras(run.sampler, partial / "keras")
         export_saved_model(run.sampler, partial / "saved_model")

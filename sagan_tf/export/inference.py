@@ -1,12 +1,15 @@
 """The generator that other runtimes get, and how their images are compared with it."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from sagan_tf.errors import UserError
+from sagan_tf.files import replacing
 from sagan_tf.layers import SpectralNormalization
 from sagan_tf.models.network import Generator
 from sagan_tf.sampling import Sampler
@@ -44,9 +47,11 @@ def prepare_inference(sampler: Sampler) -> Inference:
     generator.build((None, generator.latent_dim))
     generator.set_weights(own.get_weights())
     functions, inputs = make_functions(generator), make_inputs(sampler)
-    expected = {
-        name: function(*inputs.values()) for name, function in functions.items()
-    }
+    # As the other runtimes: a GPU may round products to TF32.
+    with tf.device("CPU"):
+        expected = {
+            name: function(*inputs.values()) for name, function in functions.items()
+        }
     for layer in generator._flatten_layers():
         if isinstance(layer, SpectralNormalization):
             layer.fold()
@@ -55,6 +60,31 @@ def prepare_inference(sampler: Sampler) -> Inference:
         for name, value in inputs.items()
     ]
     return Inference(functions, specs, inputs, expected)
+
+
+@contextlib.contextmanager
+def replacing_export(
+    path: str | Path, marker: str, failures: tuple[type[Exception], ...] = ()
+) -> Iterator[Path]:
+    """Replaces an earlier export, as `sagan_tf.files.replacing`, and nothing else.
+
+    Args:
+        path: Folder.
+        marker: Name of a file that every export of this format has.
+        failures: Exceptions that mean that writing failed.
+
+    Raises:
+        UserError: if the folder has files but is no such export, or writing fails.
+    """
+    path = Path(path)
+    is_export = (path / marker).exists() and not (path / "checkpoints").exists()
+    if path.is_dir() and any(path.iterdir()) and not is_export:
+        raise UserError(
+            f"{path} holds other files than such an export, which would replace them. "
+            "Give another folder"
+        )
+    with replacing(path, failures) as partial:
+        yield partial
 
 
 def make_inputs(sampler: Sampler, count: int = 8) -> dict[str, np.ndarray]:
@@ -81,7 +111,11 @@ def make_functions(generator: Generator) -> dict[str, Callable[..., Outputs]]:
 
 
 def check_equal(
-    what: str, outputs: Outputs, expected: Outputs, bound: float = LARGEST_DIFFERENCE
+    what: str,
+    outputs: Outputs,
+    expected: Outputs,
+    bound: float = LARGEST_DIFFERENCE,
+    reduce: Callable = np.max,
 ) -> float:
     """Returns the largest difference of another runtime's images and maps.
 
@@ -90,6 +124,7 @@ def check_equal(
         outputs: Dict of arrays that the other runtime computed.
         expected: Dict of arrays of the run's generator.
         bound: Float, the largest difference allowed.
+        reduce: `np.max`, or `np.mean` for the mean difference of each output.
 
     Raises:
         UserError: if the difference is larger, or the outputs are others.
@@ -100,7 +135,7 @@ def check_equal(
             f"{', '.join(sorted(expected))}. Nothing was exported"
         )
     difference = max(
-        float(np.abs(np.asarray(outputs[name]) - np.asarray(own)).max())
+        float(reduce(np.abs(np.asarray(outputs[name]) - np.asarray(own))))
         for name, own in expected.items()
     )
     # Not "difference > bound": NaN must not pass.

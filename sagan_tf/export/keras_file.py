@@ -2,16 +2,20 @@ from pathlib import Path
 
 import keras
 
-from sagan_tf.export.inference import check_equal, make_functions, make_inputs
-from sagan_tf.files import replacing
+from sagan_tf.export.inference import (
+    check_equal,
+    make_functions,
+    make_inputs,
+    replacing_export,
+)
 from sagan_tf.sampling import Sampler
 
 
 def export_keras(sampler: Sampler, path: str | Path) -> Path:
     """Writes a generator as `generator.keras`, which `keras.saving.load_model` reads.
 
-    Its layers are this package's: `import sagan_tf` before loading it. Any backend of
-    Keras will do. An earlier export at `path` is replaced.
+    Its layers are this package's: `import sagan_tf.models` before loading it. Any
+    backend of Keras will do. An earlier export at `path` is replaced.
 
     Args:
         sampler: `Sampler` of the generator.
@@ -25,7 +29,7 @@ def export_keras(sampler: Sampler, path: str | Path) -> Path:
             stays as it is then.
     """
     generator = sampler.generator
-    with replacing(path) as partial:
+    with replacing_export(path, "generator.keras") as partial:
         partial.mkdir()
         generator.save(partial / "generator.keras")
         loaded = keras.saving.load_model(partial / "generator.keras", compile=False)

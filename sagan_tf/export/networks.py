@@ -3,7 +3,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sagan_tf.export.card import write_card
-from sagan_tf.files import replacing, write_text
+from sagan_tf.export.inference import replacing_export
+from sagan_tf.files import write_text
 from sagan_tf.model_files import FILE, save_networks
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ def export_networks(run: "Run", path: str | Path) -> Path:
         PATH/samples.png    generated images
         PATH/README.md      the model card
 
-    `load_run(PATH)` and all commands with `--workdir=PATH` read it, and
-    `--init_from=PATH` starts a training from it. Resuming needs the run itself.
+    `load_run(PATH)` and the commands that use a checkpoint (`--workdir=PATH`) read it,
+    and `--init_from=PATH` starts a training from it. Resuming needs the run itself.
 
     Args:
         run: `Run`.
@@ -34,7 +35,7 @@ def export_networks(run: "Run", path: str | Path) -> Path:
         UserError: if it cannot be written. An earlier export stays as it is then.
     """
     path = Path(path)
-    with replacing(path) as partial:
+    with replacing_export(path, FILE) as partial:
         partial.mkdir()
         write_networks(run, partial, run.config.run_dir.resolve().name)
     return path

@@ -3,8 +3,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf.export.inference import check_equal, prepare_inference
-from sagan_tf.files import replacing
+from sagan_tf.export.inference import check_equal, prepare_inference, replacing_export
 from sagan_tf.packages import check_installed
 from sagan_tf.sampling import Sampler
 
@@ -38,7 +37,7 @@ def export_onnx(sampler: Sampler, path: str | Path) -> Path:
     import tf2onnx
 
     inference = prepare_inference(sampler)
-    with replacing(path) as partial:
+    with replacing_export(path, "generator.onnx") as partial:
         partial.mkdir()
         for name, function in inference.functions.items():
             traced = tf.function(function, inference.specs, autograph=False)

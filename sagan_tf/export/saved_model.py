@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,8 +14,8 @@ from sagan_tf.export.inference import (
     check_equal,
     make_functions,
     make_inputs,
+    replacing_export,
 )
-from sagan_tf.files import replacing
 from sagan_tf.sampling import Sampler, check_labels, to_uint8
 from sagan_tf.types import Tensor
 
@@ -87,7 +88,7 @@ def export_saved_model(sampler: Sampler, path: str | Path, check: bool = True) -
     archive.add_endpoint("sample", sample, controls)
     archive.add_endpoint("attention", attention, inputs)
 
-    with replacing(path, (tf.errors.OpError,)) as partial:
+    with replacing_export(path, "saved_model.pb", (tf.errors.OpError,)) as partial:
         archive.write_out(str(partial), verbose=False)
         if check:
             _check(sampler, partial)
@@ -101,7 +102,8 @@ def _check(sampler: Sampler, path: Path) -> None:
     for name, function in make_functions(generator).items():
         signature = "serving_default" if name == "generator" else name
         outputs = run_saved_model(path, signature, inputs)
-        expected = function(*inputs.values())
+        with tf.device("CPU"):
+            expected = function(*inputs.values())
         check_equal(f"{signature} of the SavedModel", outputs, expected, bound)
 
 
@@ -120,7 +122,11 @@ def run_saved_model(
         command += ["run", f"--dir={path}", "--tag_set=serve"]
         command += [f"--signature_def={signature}", f"--outdir={outputs}"]
         command.append("--inputs=" + ";".join(f"{n}={file}[{n}]" for n in inputs))
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        # On the CPU: this process may hold the memory of the GPUs.
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=environment
+        )
         if done.returncode:
             lines = done.stderr.strip().splitlines()
             raise UserError(f"saved_model_cli cannot run it: {lines[-1][:300]}")

@@ -1,6 +1,7 @@
 """The scores of runs in tables, one table per protocol."""
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -127,10 +128,13 @@ def _make_row(
     runs: Sequence[Mapping[str, Any]],
 ) -> Row:
     numbers = [
-        [run[name] for run in runs if isinstance(run.get(name), (int, float))]
-        for name in columns
+        [run[name] for run in runs if _is_number(run.get(name))] for name in columns
     ]
     return Row(label, steps, numbers)
+
+
+def _is_number(score: Any) -> bool:
+    return isinstance(score, (int, float)) and math.isfinite(score)
 
 
 def _format(scores: Sequence[float]) -> str:

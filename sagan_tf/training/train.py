@@ -21,7 +21,7 @@ from sagan_tf.errors import UserError
 from sagan_tf.export.saved_model import export_saved_model
 from sagan_tf.files import delete_partial, read_text, unused_path, write_text
 from sagan_tf.flags import format_setting
-from sagan_tf.model_files import FILE
+from sagan_tf.model_files import FILE, find_pretrained
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.rows import parse_rows
 from sagan_tf.run import Run
@@ -92,8 +92,8 @@ def train(
         with distribution.shared_errors():
             config = with_classes(config)
             if distribution.is_chief:
-                stack.enter_context(lock_run(config.run_dir))
                 _check_resumable(config)
+                stack.enter_context(lock_run(config.run_dir))
                 _check_same_settings(config, init_from)
         _check_same_flags(config, distribution)
         keras.utils.set_random_seed(config.seed)
@@ -347,11 +347,11 @@ def _check_devices(config: Config, distribution: Distribution) -> None:
 
 
 def _check_resumable(config: Config) -> None:
-    if (config.run_dir / FILE).exists():
+    if (config.run_dir / FILE).exists() or find_pretrained(config.run_dir):
+        flags = [f"--init_from={config.workdir}", "--workdir=runs/continued"]
         raise UserError(
             f"{config.workdir} holds networks without what resuming needs. Start a new "
-            f"run from them: python -m sagan_tf train --init_from={config.workdir} "
-            "--workdir=runs/continued"
+            f"run from them: python -m sagan_tf train {shlex.join(flags)}"
         )
 
 

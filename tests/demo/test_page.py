@@ -51,6 +51,17 @@ def fetch(url):
     return np.asarray(Image.open(io.BytesIO(urllib.request.urlopen(url).read())))
 
 
+def test_the_api_has_the_functions_of_the_documentation(server):
+    _, url = server
+    client = gradio_client.Client(url, verbose=False, download_files=False)
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    assert set(endpoints) == {"/generate", "/enlarge", "/attend", "/between"}
+    maps = client.predict(
+        seed=3, truncation=1.0, label="random", image=5, x=12, y=9, api_name="/attend"
+    )
+    assert maps[0]["caption"].startswith("Generator 8×8. Brightest: ")
+
+
 def test_concurrent_calls_get_their_own_images(server, workdir):
     _, url = server
     client = gradio_client.Client(url, verbose=False, download_files=False)

@@ -35,5 +35,5 @@ def test_a_folder_for_the_hub_has_metadata_and_runs(workdir, tmp_path):
 
 
 def test_another_format_is_refused(workdir):
-    with pytest.raises(UserError, match="no export format gguf. There are saved_model"):
+    with pytest.raises(UserError, match="no export format 'gguf'. There are"):
         load_run(workdir).export(format="gguf")

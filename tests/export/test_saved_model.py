@@ -6,6 +6,7 @@ from sagan_tf import Sampler
 from sagan_tf.errors import UserError
 from sagan_tf.export import export_keras, export_saved_model, inference, saved_model
 from sagan_tf.models.dcgan import DCGANGenerator
+from tests.processes import call
 
 
 @pytest.fixture
@@ -46,10 +47,10 @@ def test_of_an_export_with_other_images_nothing_is_left(sampler, tmp_path, monke
     )
     path = tmp_path / "model"
     path.mkdir()
-    (path / "earlier").touch()
+    (path / "saved_model.pb").touch()
     with pytest.raises(UserError, match="SavedModel differs .*0.0001 is allowed"):
         export_saved_model(sampler, path)
-    assert [file.name for file in tmp_path.rglob("*")] == ["model", "earlier"]
+    assert [file.name for file in tmp_path.rglob("*")] == ["model", "saved_model.pb"]
 
 
 def test_a_keras_file_is_the_generator(sampler, tmp_path):
@@ -71,3 +72,29 @@ def test_differences_and_nan_are_refused(images):
 def test_small_differences_are_returned():
     outputs, expected = {"images": np.full((1, 2), 5e-5)}, {"images": np.zeros((1, 2))}
     assert inference.check_equal("X", outputs, expected) == pytest.approx(5e-5)
+
+
+@pytest.mark.slow
+def test_a_keras_file_is_read_by_a_process_of_its_own(sampler, tmp_path):
+    export_keras(sampler, tmp_path / "keras")
+    # As in docs/exporting.md.
+    script = "import keras, sagan_tf.models, sys; keras.saving.load_model(sys.argv[1])"
+    code, _, stderr = call("-c", script, str(tmp_path / "keras" / "generator.keras"))
+    assert code == 0, stderr
+
+
+def test_other_files_are_not_replaced(sampler, tmp_path):
+    thesis = tmp_path / "thesis"
+    thesis.mkdir()
+    (thesis / "important.txt").touch()
+    with pytest.raises(UserError, match="holds other files than such an export"):
+        export_keras(sampler, thesis)
+    (thesis / "checkpoints").mkdir()
+    (thesis / "generator.keras").touch()
+    with pytest.raises(UserError, match="holds other files than such an export"):
+        export_keras(sampler, thesis)
+    assert (thesis / "important.txt").exists()
+    earlier = tmp_path / "earlier"
+    for _ in range(2):
+        export_keras(sampler, earlier)
+    assert [file.name for file in earlier.iterdir()] == ["generator.keras"]
