@@ -31,7 +31,7 @@ class AttentionMaps(NamedTuple):
             row-major order.
         query: float32 `[batch, N, channels]`.
         key: float32 `[batch, M, channels]`. The scores are the softmax of the products
-            with these over `normalize_over`.
+            with these over `normalize_over`; half precision rounds the products first.
         normalize_over: `"keys"` or `"queries"`.
         effect: float64 `[batch]`, how much the layer changes its input: the norm of
             `gamma * o` divided by the norm of `x`.
