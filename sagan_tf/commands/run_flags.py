@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from sagan_tf.errors import UserError
-from sagan_tf.model_files import pretrained_names, pretrained_workdir
 from sagan_tf.start_tensorflow import start_tensorflow
 
 if TYPE_CHECKING:
@@ -82,6 +81,9 @@ def define_seed_flag(values: flags.FlagValues) -> None:
 
 def open_run(values: flags.FlagValues) -> "Run":
     """Loads the run that the flags name; see `sagan_tf.load_run`."""
+    # Here, since it imports NumPy: --help is to be quick.
+    from sagan_tf.model_files import pretrained_names, pretrained_workdir
+
     if (values.workdir is None) == (values.pretrained is None):
         raise UserError(
             "Give either --workdir=DIR, a run directory, or --pretrained=NAME, one of "

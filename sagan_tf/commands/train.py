@@ -8,7 +8,6 @@ from sagan_tf.commands.run_flags import definers
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
 from sagan_tf.flags import config_from_flags, define_config_flags, split_location
-from sagan_tf.model_files import find_pretrained
 from sagan_tf.start_tensorflow import start_tensorflow
 
 
@@ -61,6 +60,8 @@ def _resolve(values: flags.FlagValues) -> Config:
         return config_from_flags(values)
     if not values.workdir:
         raise UserError("--init_from needs --workdir, the directory of the new run")
+    from sagan_tf.model_files import find_pretrained  # imports NumPy
+
     former, workdir = Path(split_location(location)[0]), Path(values.workdir)
     former = find_pretrained(former) or former
     if workdir.resolve() == former.resolve():
