@@ -34,22 +34,15 @@ def run_experiment(
     """
     arguments, others = _parse(description, variants, folder)
     chosen = arguments.variants.split(",") if arguments.variants else list(variants)
-    seeds = arguments.seeds.split(",")
-    workdirs = {
-        Path(arguments.folder, f"{name}_seed{seed}"): [
-            *variants[name],
-            *others,
-            f"--seed={seed}",
-        ]
-        # All variants before the next seed: what else the machine does in an hour slows
-        # none of them alone.
-        for seed in seeds
-        for name in chosen
-    }
-    commands = {
-        workdir: ["-m", "sagan_tf", "train", *flags, f"--workdir={workdir}"]
-        for workdir, flags in workdirs.items()
-    }
+    commands: dict[Path, list[str]] = {}
+    # All variants before the next seed: what else the machine does in an hour slows
+    # none of them alone.
+    for seed in arguments.seeds.split(","):
+        for name in chosen:
+            workdir = Path(arguments.folder, f"{name}_seed{seed}")
+            flags = [*variants[name], *others, f"--seed={seed}"]
+            command = ["-m", "sagan_tf", "train", *flags, f"--workdir={workdir}"]
+            commands[workdir] = command
     if arguments.list:
         for command in commands.values():
             print(shlex.join(["python", *command]))

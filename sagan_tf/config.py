@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sagan_tf.errors import UserError
-from sagan_tf.files import read_json, write_text
+from sagan_tf.files import find_bundled, read_json, write_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -645,9 +645,7 @@ def save_config(config: Config) -> None:
 
 def presets_dir() -> Path:
     """Returns the folder of the presets: `configs/`, or where it was installed."""
-    package = Path(__file__).parent
-    installed = package / "configs"
-    return installed if installed.is_dir() else package.parent / "configs"
+    return find_bundled("configs")
 
 
 def preset_names() -> list[str]:

@@ -154,6 +154,17 @@ def read_json(path: str | Path) -> Any:
         raise UserError(f"{path} is damaged: {error}") from error
 
 
+def find_bundled(name: str) -> Path:
+    """Returns a folder of the top level of the repository, or where it was installed.
+
+    Args:
+        name: The folder's name, such as `"configs"`, which is installed in the package.
+    """
+    package = Path(__file__).parent
+    installed = package / name
+    return installed if installed.is_dir() else package.parent / name
+
+
 def set_aside(path: str | Path, reason: object) -> None:
     """Renames a damaged file to `NAME.damaged` and warns, so that a new one can begin.
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from sagan_tf.arrays import load_arrays
 from sagan_tf.errors import UserError
-from sagan_tf.files import replacing
+from sagan_tf.files import find_bundled, replacing
 
 if TYPE_CHECKING:
     from sagan_tf.models.sagan import SAGAN
@@ -81,9 +81,7 @@ def find_pretrained(workdir: str | Path) -> Path | None:
 
 def _pretrained_dir() -> Path:
     """Returns `pretrained/`, or where it was installed."""
-    package = Path(__file__).parent
-    installed = package / "pretrained"
-    return installed if installed.is_dir() else package.parent / "pretrained"
+    return find_bundled("pretrained")
 
 
 def save_networks(run: "Run", path: str | Path) -> Path:

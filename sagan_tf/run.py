@@ -195,25 +195,11 @@ class Run:
             UserError: if there is no such format, a package is missing, it cannot be
                 written, or its images differ.
         """
-        from sagan_tf import export
+        from sagan_tf.export import FORMATS, check_format
 
-        export.check_format(format)
-        path = path or self.config.run_dir / "export" / format
-        match format:
-            case "saved_model":
-                return export.export_saved_model(self.sampler, path)
-            case "serving":
-                name = self.config.run_dir.resolve().name
-                return export.export_serving(self.sampler, path, name, self.step)
-            case "onnx":
-                return export.export_onnx(self.sampler, path)
-            case "litert":
-                return export.export_litert(self.sampler, path)
-            case "keras":
-                return export.export_keras(self.sampler, path)
-            case "networks":
-                return export.export_networks(self, path)
-        return export.export_hub(self, path)
+        check_format(format)
+        path = Path(path or self.config.run_dir / "export" / format)
+        return FORMATS[format].export(self, path)
 
     def unused_output(self, name: str) -> Path:
         """Returns an unused path in the run directory.

@@ -27,4 +27,4 @@ def run(values: flags.FlagValues) -> None:
         check_format(name)
     for name in values.format:
         path = run.export(format=name)
-        print(f"{FORMATS[name]} of step {run.step} saved to {path}", flush=True)
+        print(f"{FORMATS[name].title} of step {run.step} saved to {path}", flush=True)

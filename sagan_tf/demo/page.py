@@ -107,6 +107,16 @@ def make_demo(run: Run) -> Any:
     def locate(event: gr.SelectData) -> tuple[int, int]:
         return pictures.find_pixel(*event.index)
 
+    def show_image(elem_id: str) -> gr.Image:
+        return gr.Image(
+            show_label=False,
+            format="png",
+            interactive=False,
+            elem_id=elem_id,
+            elem_classes="pixels",
+            buttons=["download", "fullscreen"],
+        )
+
     with gr.Blocks(
         title=name, analytics_enabled=False, delete_cache=_DELETE_CACHE
     ) as demo:
@@ -151,14 +161,7 @@ def make_demo(run: Run) -> Any:
                 for axis in ("column", "row")
             )
         with gr.Row():
-            large = gr.Image(
-                show_label=False,
-                format="png",
-                interactive=False,
-                elem_id="large",
-                elem_classes="pixels",
-                buttons=["download", "fullscreen"],
-            )
+            large = show_image("large")
             maps = gr.Gallery(
                 show_label=False,
                 columns=2,
@@ -174,14 +177,7 @@ def make_demo(run: Run) -> Any:
                 first = gr.Slider(1, MOST_IMAGES, 1, step=1, label="From image")
                 second = gr.Slider(1, MOST_IMAGES, 2, step=1, label="To image")
                 position = gr.Slider(0, STEPS, STEPS // 2, step=1, label="Position")
-            path = gr.Image(
-                show_label=False,
-                format="png",
-                interactive=False,
-                elem_id="path",
-                elem_classes="pixels",
-                buttons=["download", "fullscreen"],
-            )
+            path = show_image("path")
 
         controls: list[tuple[Callable, list[Any], Any, str]] = [
             (generate, [*common, count], grid, "generate"),

@@ -41,7 +41,7 @@ SOURCES = {
 _LEFT_OUT = ("workdir", "data_dir", "log_interval", "sample_interval")
 
 
-def write_card(run: "Run", name: str) -> str:
+def make_card(run: "Run", name: str) -> str:
     """Returns the card's text in Markdown, without metadata.
 
     Args:

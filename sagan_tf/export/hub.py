@@ -1,7 +1,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sagan_tf.export.card import find_source, read_evaluations
+from sagan_tf.export.card import find_source, make_card, read_evaluations
 from sagan_tf.export.inference import replacing_export
 from sagan_tf.export.keras_file import export_keras
 from sagan_tf.export.networks import write_networks
@@ -39,15 +39,13 @@ def export_hub(run: "Run", path: str | Path) -> Path:
 
     name = run.config.run_dir.resolve().name
     with replacing_export(path, FILE) as partial:
-        partial.mkdir()
         export_keras(run.sampler, partial / "keras")
         export_saved_model(run.sampler, partial / "saved_model")
         export_onnx(run.sampler, partial / "onnx")
-        write_networks(run, partial, name)
-        card = partial / "README.md"
-        text = card.read_text(encoding="utf-8")
+        write_networks(run, partial)
         metadata = _describe(run, name).to_yaml()
-        ModelCard(f"---\n{metadata}\n---\n\n{text}").save(card)
+        card = ModelCard(f"---\n{metadata}\n---\n\n{make_card(run, name)}")
+        card.save(partial / "README.md")
     return Path(path)
 
 

@@ -66,7 +66,9 @@ def prepare_inference(sampler: Sampler) -> Inference:
 def replacing_export(
     path: str | Path, marker: str, failures: tuple[type[Exception], ...] = ()
 ) -> Iterator[Path]:
-    """Replaces an earlier export, as `sagan_tf.files.replacing`, and nothing else.
+    """Gives a new folder that replaces an earlier export at the end, and nothing else.
+
+    See `sagan_tf.files.replacing`.
 
     Args:
         path: Folder.
@@ -84,6 +86,7 @@ def replacing_export(
             "Give another folder"
         )
     with replacing(path, failures) as partial:
+        partial.mkdir()
         yield partial
 
 

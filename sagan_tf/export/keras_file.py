@@ -30,7 +30,6 @@ def export_keras(sampler: Sampler, path: str | Path) -> Path:
     """
     generator = sampler.generator
     with replacing_export(path, "generator.keras") as partial:
-        partial.mkdir()
         generator.save(partial / "generator.keras")
         loaded = keras.saving.load_model(partial / "generator.keras", compile=False)
         inputs = make_inputs(sampler).values()

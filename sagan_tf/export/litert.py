@@ -1,5 +1,6 @@
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,14 +19,15 @@ from sagan_tf.sampling import Sampler
 
 
 class _File(NamedTuple):
-    """Weights and the mean difference of images, and of scores, that is allowed."""
+    """The type of a file's weights, and the difference to the run that is allowed."""
 
     weights: Any
-    mean_difference: float
+    bound: float
+    reduce: Callable = np.mean
 
 
 _FILES = {
-    "generator.tflite": _File(None, LARGEST_DIFFERENCE),
+    "generator.tflite": _File(None, LARGEST_DIFFERENCE, np.max),
     "generator_float16.tflite": _File(tf.float16, 0.002),
     "generator_int8.tflite": _File(tf.int8, 0.02),
 }
@@ -64,13 +66,11 @@ def export_litert(sampler: Sampler, path: str | Path) -> Path:
         replacing_export(path, "generator.tflite") as partial,
         tempfile.TemporaryDirectory() as folder,
     ):
-        partial.mkdir()
         archive = keras.export.ExportArchive()
         for name, function in inference.functions.items():
             archive.add_endpoint(name, function, inference.specs)
         archive.write_out(folder, verbose=False)
-        for file_name, (weights, bound) in _FILES.items():
-            reduce = np.max if weights is None else np.mean
+        for file_name, (weights, bound, reduce) in _FILES.items():
             converter = tf.lite.TFLiteConverter.from_saved_model(
                 folder, signature_keys=list(inference.functions)
             )

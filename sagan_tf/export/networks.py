@@ -2,7 +2,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sagan_tf.export.card import write_card
+from sagan_tf.export.card import make_card
 from sagan_tf.export.inference import replacing_export
 from sagan_tf.files import write_text
 from sagan_tf.model_files import FILE, save_networks
@@ -36,15 +36,15 @@ def export_networks(run: "Run", path: str | Path) -> Path:
     """
     path = Path(path)
     with replacing_export(path, FILE) as partial:
-        partial.mkdir()
-        write_networks(run, partial, run.config.run_dir.resolve().name)
+        write_networks(run, partial)
+        name = run.config.run_dir.resolve().name
+        write_text(partial / "README.md", make_card(run, name))
     return path
 
 
-def write_networks(run: "Run", folder: Path, name: str) -> None:
-    """Writes the files of `export_networks` to an existing folder."""
+def write_networks(run: "Run", folder: Path) -> None:
+    """Writes the files of `export_networks`, but the card, to an existing folder."""
     config = dataclasses.replace(run.config, data_dir=None)
     write_text(folder / "config.json", config.to_json())
     save_networks(run, folder / FILE)
     run.sample(folder / "samples.png", num_images=_SAMPLES)
-    write_text(folder / "README.md", write_card(run, name))

@@ -38,7 +38,6 @@ def export_onnx(sampler: Sampler, path: str | Path) -> Path:
 
     inference = prepare_inference(sampler)
     with replacing_export(path, "generator.onnx") as partial:
-        partial.mkdir()
         for name, function in inference.functions.items():
             traced = tf.function(function, inference.specs, autograph=False)
             model, _ = tf2onnx.convert.from_function(

@@ -9,6 +9,16 @@ from sagan_tf.packages import check_installed
 from sagan_tf.sampling import Sampler
 
 _BATCH_SIZES = (1, 8)  # of the warm-up requests
+# The address is that in the container of the documentation's command.
+_CONFIG = """\
+model_config_list {{
+  config {{
+    name: "{name}"
+    base_path: "/models/{name}"
+    model_platform: "tensorflow"
+  }}
+}}
+"""
 
 
 def export_serving(sampler: Sampler, path: str | Path, name: str, version: int) -> Path:
@@ -43,18 +53,6 @@ def export_serving(sampler: Sampler, path: str | Path, name: str, version: int) 
                 file.write(_make_request(sampler, name, batch_size))
     write_text(folder / "models.config", _CONFIG.format(name=name))
     return folder
-
-
-# The address is that in the container of the documentation's command.
-_CONFIG = """\
-model_config_list {{
-  config {{
-    name: "{name}"
-    base_path: "/models/{name}"
-    model_platform: "tensorflow"
-  }}
-}}
-"""
 
 
 def _make_request(sampler: Sampler, name: str, batch_size: int) -> bytes:

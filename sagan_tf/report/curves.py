@@ -241,9 +241,14 @@ def _find_real(groups: Sequence[Group], name: str) -> float | None:
         for run in group.histories:
             held_out = run.yardsticks.get("held_out", {})
             score = held_out.get("scores", {}).get(name)
-            if isinstance(score, (int, float)) and math.isfinite(score):
+            if is_number(score):
                 return float(score)
     return None
+
+
+def is_number(score: object) -> bool:
+    """Returns whether a score, read from a file, is a finite number."""
+    return isinstance(score, (int, float)) and math.isfinite(score)
 
 
 def describe_differences(groups: Sequence[Group]) -> dict[str, list[str]]:

@@ -1,14 +1,13 @@
 """The scores of runs in tables, one table per protocol."""
 
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from sagan_tf.report.curves import Group, format_value
+from sagan_tf.report.curves import Group, format_value, is_number
 from sagan_tf.report.history import History
 
 _YARDSTICKS = {"held_out": "held-out real images", "noise": "noise"}
@@ -128,13 +127,9 @@ def _make_row(
     runs: Sequence[Mapping[str, Any]],
 ) -> Row:
     numbers = [
-        [run[name] for run in runs if _is_number(run.get(name))] for name in columns
+        [run[name] for run in runs if is_number(run.get(name))] for name in columns
     ]
     return Row(label, steps, numbers)
-
-
-def _is_number(score: Any) -> bool:
-    return isinstance(score, (int, float)) and math.isfinite(score)
 
 
 def _format(scores: Sequence[float]) -> str:
