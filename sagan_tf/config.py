@@ -557,6 +557,19 @@ def check_trusted(extractor: str) -> None:
         )
 
 
+def check_decay(config: Config) -> None:
+    """Raises `UserError` if the last steps would have learning rates of 0."""
+    start, end = config.decay_start_step, config.decay_end_step
+    if start is None or end is None or config.steps <= end:
+        return
+    scaled = start * config.steps // end
+    raise UserError(
+        f"--steps={config.steps} is beyond --decay_end_step={end}, from which learning "
+        f"rates are 0. To train a new run so long, add --decay_start_step={scaled} "
+        f"--decay_end_step={config.steps}"
+    )
+
+
 def value_type(field: dataclasses.Field) -> tuple[Any, bool, bool]:
     """Returns the type of a setting's values.
 

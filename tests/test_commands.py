@@ -431,6 +431,14 @@ def test_other_settings_are_refused(workdir, fails):
     assert "holds a run with other settings: batch_size: 8 -> 16" in said
 
 
+@pytest.mark.parametrize("dry_run", [[], ["--dry_run"]])
+def test_steps_beyond_the_decay_are_refused(tmp_path, fails, dry_run):
+    flags = ["--steps=20", "--decay_start_step=4", "--decay_end_step=10"]
+    said = fails("train", f"--workdir={tmp_path / 'run'}", *TINY, *flags, *dry_run)
+    assert "--decay_start_step=8 --decay_end_step=20" in said
+    assert not (tmp_path / "run").exists()
+
+
 def test_dry_run_writes_nothing(tmp_path, call):
     said = call("train", f"--workdir={tmp_path / 'run'}", "--dry_run", "--width=8")
     assert "Memory, estimated" in said

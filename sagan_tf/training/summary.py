@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from sagan_tf.config import Config
+from sagan_tf.config import Config, check_decay
 from sagan_tf.data import with_classes
 from sagan_tf.data.prepared import LoadedData
 from sagan_tf.models.builders import build_sagan
@@ -21,8 +21,9 @@ def print_summary(config: Config) -> None:
     estimate of the memory that training takes.
 
     Raises:
-        UserError: if the networks cannot have these settings.
+        UserError: if they cannot be trained.
     """
+    check_decay(config)
     config = with_classes(config, download=False)
     model = build_sagan(config)
     print(f"Settings\n{config.to_json()}")

@@ -12,7 +12,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf.config import Config, check_trusted, load_config, save_config
+from sagan_tf.config import (
+    Config,
+    check_decay,
+    check_trusted,
+    load_config,
+    save_config,
+)
 from sagan_tf.data import load_data, make_dataset, with_classes
 from sagan_tf.data.pipeline import data_errors
 from sagan_tf.data.prepared import LoadedData
@@ -78,6 +84,7 @@ def train(
     images = run.generate(16)
     ```
     """
+    check_decay(config)
     # Without deterministic ops the summation order depends on thread timing, and a
     # resumed run would differ in the last bits. With them Keras ignores XLA, so
     # --jit_compile goes without them.
