@@ -124,8 +124,8 @@ for step, real in enumerate(dataset.take(STEPS), start=1):
 # %% [markdown]
 # ## Images
 #
-# A discriminator loss near 2 says that it can hardly tell real from generated images; at
-# 0 it would have won.
+# A discriminator loss near 2 says that it can hardly tell real from generated images.
+# At 0 it would have won.
 
 # %%
 latents = keras.random.normal((64, LATENT_DIM), seed=1)

@@ -127,8 +127,7 @@ for number in range(6):
     rows, columns = np.nonzero(to_paint[number])
     query = int(rows.mean()) // 2, int(columns.mean()) // 2
     key = np.unravel_index(maps[number][query].argmax(), (12, 12))
-    color = test_images[number][2 * key[0] : 2 * key[0] + 2, 2 * key[1] : 2 * key[1] + 2]
-    print(f"From {query} it attends most to {tuple(map(int, key))}: {color[0, 0]}")
+    print(f"From {query} it attends most to {tuple(map(int, key))}")
 
 if plt:
     figure, axes = plt.subplots(4, 6, figsize=(9, 6.4))
@@ -153,8 +152,8 @@ if plt:
     figure.savefig("self_attention.png")
 
 # %% [markdown]
-# The cross is the query. It attends to both squares, and most of all to the colored one,
-# wherever that is.
+# The cross is the query. It attends to both squares, and most of all to the colored
+# one, wherever that is.
 #
 # ## In a GAN
 #
