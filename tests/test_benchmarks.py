@@ -65,6 +65,22 @@ def test_kernel_gradient():
 
 
 @pytest.mark.slow
+def test_exports():
+    pytest.importorskip("tf2onnx")
+    flags = ("--workdirs=pretrained/digits", "--batch_size=4", "--repeats=1")
+    rows = {
+        row["format"]: row for row in measure("benchmarks/exports.py", *flags)["rows"]
+    }
+    # int8 rounds kernels to 127 levels; the others compute in float32.
+    assert 1e-4 < rows.pop("LiteRT int8")["largest_difference"] < 1
+    assert rows.pop("LiteRT float16")["largest_difference"] < 0.02
+    assert max(row["largest_difference"] for row in rows.values()) < 1e-4
+    assert rows["LiteRT float32"]["megabytes"] == pytest.approx(
+        rows["ONNX"]["megabytes"], rel=0.1
+    )
+
+
+@pytest.mark.slow
 def test_startup():
     seconds = measure("benchmarks/startup.py", "--repeats=1")["seconds"]
     # Single times, while other tests run: the closer pairs may change places.

@@ -18,6 +18,7 @@ from sagan_tf.types import Tensor
 LARGEST_DIFFERENCE = 1e-4  # of float32 images in [-1, 1], and of attention scores
 
 Outputs = Mapping[str, Any]
+Runtime = Callable[[dict[str, np.ndarray]], Outputs]  # of inputs by name
 
 
 class Inference(NamedTuple):

@@ -1,4 +1,5 @@
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from sagan_tf.export.inference import (
     LARGEST_DIFFERENCE,
+    Runtime,
     check_equal,
     prepare_inference,
     replacing_export,
@@ -81,7 +83,7 @@ def export_litert(sampler: Sampler, path: str | Path) -> Path:
             file = partial / file_name
             file.write_bytes(converter.convert())
             for name, expected in inference.expected.items():
-                outputs = run_litert(file, name, inference.inputs)
+                outputs = open_litert(file, name)(inference.inputs)
                 check_equal(f"{name} of {file_name}", outputs, expected, bound, reduce)
                 if name == "generator":
                     error = np.abs(outputs["images"] - expected["images"])
@@ -94,11 +96,10 @@ def export_litert(sampler: Sampler, path: str | Path) -> Path:
     return Path(path)
 
 
-def run_litert(
-    path: Path, signature: str, inputs: dict[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Runs a signature of a file with LiteRT; returns its outputs by name."""
+def open_litert(path: str | Path, signature: str) -> Runtime:
+    """Opens a signature of a file with LiteRT, which then uses all cores."""
     from ai_edge_litert.interpreter import Interpreter
 
-    runner = Interpreter(str(path)).get_signature_runner(signature)
-    return runner(**inputs)
+    interpreter = Interpreter(str(path), num_threads=os.cpu_count())
+    runner = interpreter.get_signature_runner(signature)
+    return lambda inputs: runner(**inputs)

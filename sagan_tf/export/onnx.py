@@ -1,9 +1,13 @@
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
-from sagan_tf.export.inference import check_equal, prepare_inference, replacing_export
+from sagan_tf.export.inference import (
+    Runtime,
+    check_equal,
+    prepare_inference,
+    replacing_export,
+)
 from sagan_tf.packages import check_installed
 from sagan_tf.sampling import Sampler
 
@@ -48,15 +52,15 @@ def export_onnx(sampler: Sampler, path: str | Path) -> Path:
             onnx.checker.check_model(model)
             file = partial / f"{name}.onnx"
             onnx.save(model, file)
-            outputs = run_onnx(file, inference.inputs)
+            outputs = open_onnx(file)(inference.inputs)
             check_equal(file.name, outputs, inference.expected[name])
     return Path(path)
 
 
-def run_onnx(path: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Runs an ONNX file with ONNX Runtime on the CPU; returns its outputs by name."""
+def open_onnx(path: str | Path) -> Runtime:
+    """Opens an ONNX file with ONNX Runtime on the CPU."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, inputs), strict=True))
+    return lambda inputs: dict(zip(names, session.run(names, inputs), strict=True))

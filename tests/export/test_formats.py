@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from sagan_tf import Sampler
-from sagan_tf.export.litert import export_litert, run_litert
-from sagan_tf.export.onnx import export_onnx, run_onnx
+from sagan_tf.export.litert import export_litert, open_litert
+from sagan_tf.export.onnx import export_onnx, open_onnx
 from sagan_tf.models.dcgan import DCGANGenerator
 from sagan_tf.models.infogan import InfoGANGenerator
 from sagan_tf.models.resnet import ResNetGenerator
@@ -51,8 +51,8 @@ def test_another_runtime_computes_the_same_images(sampler, export, suffix, tmp_p
 
     def run(name):
         if suffix == "onnx":
-            return run_onnx(folder / f"{name}.onnx", inputs)
-        return run_litert(folder / "generator.tflite", name, inputs)
+            return open_onnx(folder / f"{name}.onnx")(inputs)
+        return open_litert(folder / "generator.tflite", name)(inputs)
 
     images = run("generator")["images"]
     np.testing.assert_allclose(images, expected, atol=1e-4)

@@ -6,7 +6,7 @@ import pytest
 
 from sagan_tf import load_run
 from sagan_tf.errors import UserError
-from sagan_tf.export.onnx import run_onnx
+from sagan_tf.export.onnx import open_onnx
 
 
 @pytest.mark.slow
@@ -27,7 +27,7 @@ def test_a_folder_for_the_hub_has_metadata_and_runs(workdir, tmp_path):
     assert (result.metric_name, result.metric_value) == ("frechet_own by own", 2.5)
     assert "| frechet_own | own | 2.5 |" in card.text
     inputs = {"latents": np.asarray(run.sampler.latents(2))}
-    images = run_onnx(folder / "onnx" / "generator.onnx", inputs)["images"]
+    images = open_onnx(folder / "onnx" / "generator.onnx")(inputs)["images"]
     np.testing.assert_allclose(images, run.generator(inputs["latents"]), atol=1e-4)
     np.testing.assert_allclose(
         load_run(folder).generate(2).astype(int), run.generate(2), atol=1
