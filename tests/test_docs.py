@@ -1,15 +1,151 @@
-"""The documentation site builds without a warning, and without a network."""
+"""The documentation: its site builds, and its commands run as they stand."""
 
+import json
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from tests.processes import REPOSITORY
+from sagan_tf.commands.main import run_command
+from sagan_tf.evaluation import classifier
+from tests.processes import REPOSITORY, TINY
 
-pytestmark = pytest.mark.slow
+PAGES = [
+    path.relative_to(REPOSITORY).as_posix()
+    for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "pretrained/*/*.md")
+    for path in sorted(REPOSITORY.glob(pattern))
+    if path.name != "CHANGELOG.md"  # of the past
+]
+# What is not run here, and why.
+NOT_RUN = {
+    r"pip install|python -m venv|pre-commit": "installs; .ci/run has the README's",
+    r"pytest|\.ci/run|sphinx-build": "runs the tests",
+    r"docker|curl|hf upload": "needs a server",
+    r"srun": "needs a cluster",
+    r"workdir=digits$": "needs a download",
+    r"sagan-tf demo": "runs until it is stopped; tests/demo",
+    r"extractor=inception": "downloads Inception",
+    r"reference=test": "needs the test digits of MNIST",
+    r"import_torch": "needs PyTorch's checkpoints; tests/importers",
+    r"prepare --delete": "names a set in somebody's cache",
+    r"experiments\.\w+ (?!.*--list)": "trains for hours; tests/experiments",
+    r"examples\.cyclegan": "trains for minutes; tests/examples",
+    r"python benchmarks/": "measures for minutes; test_benchmarks.py",
+    r"jupytext": "converts; tests/examples",
+}
 
 
+def find_commands(page):
+    """Returns the commands of a page: lines of code blocks, and code within text."""
+    text = (REPOSITORY / page).read_text()
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.M | re.S)
+    lines = [
+        line
+        for language, block in blocks
+        if not language
+        for line in re.sub(r"\\\n\s*", "", block).splitlines()
+    ]
+    lines += re.findall(r"`(sagan-tf [^`]*--[^`]*)`", re.sub(r"\s*\n\s*", " ", text))
+    programs = r"(\w+=\S+ )*(sagan-tf|python|pip|docker|curl|hf|srun|bash|jupytext) "
+    lines = [re.split(r"\s+#", line)[0] for line in lines]
+    stands_for = re.compile(r"COMMAND|\.\.\.")
+    lines = [line for line in lines if not stands_for.search(line)]
+    return [line for line in lines if re.match(programs, line)]
+
+
+def arguments_of(command):
+    """Returns the arguments of `sagan-tf` in a command, or None if it has none."""
+    programs = r"(sagan-tf|python -m sagan_tf|python train\.py)( [^|]*|$)"
+    found = re.search(programs, command)
+    if not found:
+        return None
+    own = ["train"] if "train.py" in found[1] else []
+    return own + shlex.split(found[2])
+
+
+def is_run(command):
+    return not any(re.search(pattern, command) for pattern in NOT_RUN)
+
+
+COMMANDS = {page: find_commands(page) for page in PAGES}
+
+
+def test_each_reason_is_for_a_command():
+    all_commands = [command for own in COMMANDS.values() for command in own]
+    assert len(all_commands) > 80
+    for pattern in NOT_RUN:
+        assert any(re.search(pattern, command) for command in all_commands), pattern
+
+
+@pytest.fixture(scope="module")
+def short_classifier():
+    """The classifier of `evaluate` is trained for seconds instead of a minute."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifier, "_MAX_STEPS", 60)
+        yield
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory, short_classifier):
+    """A folder with the runs and data that the pages name, as small as can be."""
+    folder = tmp_path_factory.mktemp("base")
+    for name in ("photos", "my_pictures/cat", "my_pictures/dog"):
+        (folder / name).mkdir(parents=True)
+        for number in range(70):
+            pixels = np.random.default_rng(number).integers(0, 256, (40, 40, 3))
+            picture = Image.fromarray(pixels.astype(np.uint8))
+            picture.save(folder / name / f"{number}.png")
+    (folder / "DIR").mkdir()
+    (folder / "my_config.py").write_text(
+        "from sagan_tf import Config\n\n\ndef get_config():\n    return Config()\n"
+    )
+    runs = folder / "runs"
+    evaluation = ("--evaluation_interval=12", "--evaluation_images=200")
+    pictures = f"--data_dir={folder / 'my_pictures'}"
+    for name, *flags in (
+        ("digits", *evaluation),
+        ("mnist_conditional", "--config=mnist_conditional", "--dataset=digits"),
+        ("folder_conditional", "--dataset=folder_conditional", pictures),
+    ):
+        schedule = ["--decay_start_step=", "--decay_end_step="]
+        command = ["train", *TINY, *flags, *schedule, f"--workdir={runs / name}"]
+        assert run_command(command) == 0
+    for name, seed in (
+        *((name, 0) for name in ("a", "b", "mnist", "faces", "imported")),
+        *((f"{group}_seed{seed}", seed) for group in "ab" for seed in (0, 1)),
+    ):
+        shutil.copytree(runs / "digits", runs / name)
+        path = runs / name / "config.json"
+        changes = {"seed": seed, "ema_decay": 0.9 if name[0] == "b" else 0.99}
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if COMMANDS[page]])
+def test_the_commands_of_a_page_run_in_their_order(page, base, tmp_path, monkeypatch):
+    for package in ("plotly", "matplotlib", "onnx", "huggingface_hub"):
+        pytest.importorskip(package)
+    shutil.copytree(base, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    for command in filter(is_run, COMMANDS[page]):
+        arguments = arguments_of(command)
+        if arguments is None:
+            monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+            python = command.replace("python", shlex.quote(sys.executable), 1)
+            subprocess.run(python, shell=True, check=True)
+            continue
+        # Training takes minutes to days: all but the training itself.
+        dry_run = ["--dry_run"] * (arguments[0] == "train")
+        assert run_command(arguments + dry_run) == 0, command
+
+
+@pytest.mark.slow
 def test_the_site_builds_without_warnings(tmp_path):
     pytest.importorskip("furo")
     command = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html"]
