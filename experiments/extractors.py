@@ -28,14 +28,14 @@ from sagan_tf.data import open_source
 from sagan_tf.data.preprocessing import scale
 from sagan_tf.data.sources import describe_data
 from sagan_tf.errors import UserError
-from sagan_tf.evaluation import save_record
 from sagan_tf.evaluation.classifier import (
     count_outputs,
     draw_batch,
     load_examples,
     make_loss,
 )
-from sagan_tf.files import read_json, replacing
+from sagan_tf.files import replacing
+from sagan_tf.records import read_records, records_path, save_record
 from sagan_tf.run import Run
 
 NUM_IMAGES = 5000
@@ -84,8 +84,8 @@ def main() -> None:
 
 def evaluate(run: Run, num_images: int = NUM_IMAGES) -> None:
     """Evaluates a run with all extractors, unless its checkpoint already was."""
-    path = run.config.run_dir / "evaluation" / f"{run.step:06d}.json"
-    protocols = [r["protocol"] for r in (read_json(path) if path.exists() else [])]
+    path = records_path(run.config.run_dir, run.step)
+    protocols = [record["protocol"] for record in read_records(path)]
     done = {
         (protocol.get("extractor_sha256"), protocol.get("num_fake"))
         for protocol in protocols

@@ -14,6 +14,7 @@ from sagan_tf.files import unused_path
 from sagan_tf.model_files import FILE, find_pretrained, load_networks
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.models.sagan import SAGAN
+from sagan_tf.records import save_record
 from sagan_tf.sampling import Sampler
 from sagan_tf.text import format_names
 from sagan_tf.visualization.attend import write_attention
@@ -172,7 +173,7 @@ class Run:
         evaluation.check_extractor(loaded, yardsticks, force)
         scores, protocol = evaluator.score(fake)
         path = self.config.run_dir / "evaluation" / f"{name}.json"
-        evaluation.save_record(path, scores, protocol, yardsticks)
+        save_record(path, scores, protocol, yardsticks)
         return Evaluation(scores, protocol, path, yardsticks)
 
     def export(

@@ -37,6 +37,7 @@ NOT_RUN = {
     r"examples\.cyclegan": "trains for minutes; tests/examples",
     r"python benchmarks/": "measures for minutes; test_benchmarks.py",
     r"jupytext": "converts; tests/examples",
+    r"KERAS_BACKEND": "needs JAX or PyTorch; .ci/run has JAX",
 }
 
 

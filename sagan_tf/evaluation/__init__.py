@@ -1,7 +1,7 @@
 """Metrics of a run's images, each with its protocol and its yardsticks."""
 
 from sagan_tf.evaluation.checks import outline, possible_metrics
-from sagan_tf.evaluation.evaluate import Evaluator, evaluate, save_record
+from sagan_tf.evaluation.evaluate import Evaluator, evaluate
 from sagan_tf.evaluation.extractors import (
     choose_extractor,
     has_class_probabilities,
@@ -41,6 +41,5 @@ __all__ = [
     "measure_yardsticks",
     "outline",
     "possible_metrics",
-    "save_record",
     "score_name",
 ]

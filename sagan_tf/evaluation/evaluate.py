@@ -1,16 +1,12 @@
 """Scores of image sets against a reference, with their protocol."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from absl import logging
-from filelock import FileLock
 from tqdm import tqdm
 
-from sagan_tf import files
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation.checks import Outline, possible_metrics
 from sagan_tf.evaluation.extractors import Extractor
@@ -24,8 +20,6 @@ from sagan_tf.evaluation.metrics import (
     is_biased,
     score_name,
 )
-
-_SECONDS_FOR_LOCK = 60
 
 
 class Evaluator:
@@ -202,50 +196,3 @@ def evaluate(
         show_progress: Boolean, whether to show a progress bar.
     """
     return Evaluator(extractor, real, metrics, seed, show_progress).score(fake)
-
-
-def save_record(
-    path: Path,
-    scores: dict[str, float],
-    protocol: dict[str, Any],
-    yardsticks: dict[str, Any] | None = None,
-) -> None:
-    """Adds a record to a JSON file, a list of them.
-
-    A record with the same protocol is replaced. A damaged file is set aside.
-
-    Args:
-        path: File to write; its folder is created.
-        scores: Dict of floats.
-        protocol: Dict, as returned by `evaluate`.
-        yardsticks: Dict, as returned by `measure_yardsticks`, or None.
-    """
-    record: dict[str, Any] = {"scores": scores, "protocol": protocol}
-    if yardsticks is not None:
-        record["yardsticks"] = {k: v._asdict() for k, v in yardsticks.items()}
-    with files.write_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.with_name(f".{path.name}.lock")
-        # Of two evaluations at a time, each keeps the other's record.
-        with FileLock(lock, timeout=_SECONDS_FOR_LOCK):
-            records = [r for r in _read_records(path) if r["protocol"] != protocol]
-            files.write_text(path, json.dumps([*records, record], indent=2) + "\n")
-
-
-def _read_records(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    try:
-        records = files.read_json(path)
-        if not isinstance(records, list) or not all(map(_is_record, records)):
-            raise UserError(f"{path} is damaged: it is no list of records")
-    except UserError as error:
-        files.set_aside(path, error)
-        return []
-    return records
-
-
-def _is_record(record: Any) -> bool:
-    return isinstance(record, dict) and all(
-        isinstance(record.get(name), dict) for name in ("scores", "protocol")
-    )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sagan_tf.config import Config, load_preset, preset_names
 from sagan_tf.errors import UserError
-from sagan_tf.files import read_json
 from sagan_tf.flags import format_setting
+from sagan_tf.records import read_records, records_path
 from sagan_tf.report.history import read_history
 from sagan_tf.text import format_duration
 
@@ -139,7 +139,7 @@ def _describe_start(start: dict[str, Any]) -> str:
 
 def _describe_scores(run: "Run") -> str:
     rows, protocols = [], []
-    for record in read_evaluations(run):
+    for record in read_records(records_path(run.config.run_dir, run.step)):
         protocol, yardsticks = record["protocol"], record.get("yardsticks", {})
         protocols.append(f"- {json.dumps(protocol)}")
         for name, score in record["scores"].items():
@@ -162,12 +162,6 @@ def _describe_scores(run: "Run") -> str:
             *dict.fromkeys(protocols),
         ]
     )
-
-
-def read_evaluations(run: "Run") -> list[dict[str, Any]]:
-    """Returns the records of `evaluate` at the run's step."""
-    path = run.config.run_dir / "evaluation" / f"{run.step:06d}.json"
-    return read_json(path) if path.exists() else []
 
 
 def _format(score: Any) -> str:

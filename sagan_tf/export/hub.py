@@ -1,7 +1,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sagan_tf.export.card import find_source, make_card, read_evaluations
+from sagan_tf.export.card import find_source, make_card
 from sagan_tf.export.inference import replacing_export
 from sagan_tf.export.keras_file import export_keras
 from sagan_tf.export.networks import write_networks
@@ -9,6 +9,7 @@ from sagan_tf.export.onnx import export_onnx
 from sagan_tf.export.saved_model import export_saved_model
 from sagan_tf.model_files import FILE
 from sagan_tf.packages import check_installed
+from sagan_tf.records import read_records, records_path
 
 if TYPE_CHECKING:
     from sagan_tf.run import Run
@@ -62,7 +63,7 @@ def _describe(run: "Run", name: str) -> Any:
             metric_name=f"{metric} by {record['protocol'].get('extractor', name)}",
             metric_value=score,
         )
-        for record in read_evaluations(run)
+        for record in read_records(records_path(config.run_dir, run.step))
         for metric, score in record["scores"].items()
     ]
     return ModelCardData(

@@ -10,7 +10,8 @@ from absl import logging
 
 from sagan_tf.config import Config, load_config
 from sagan_tf.errors import UserError
-from sagan_tf.files import read_json, read_text
+from sagan_tf.files import read_text
+from sagan_tf.records import are_yardsticks, read_records
 from sagan_tf.rows import parse_dict, parse_rows, read_number
 
 
@@ -107,12 +108,13 @@ def read_history(workdir: str | Path) -> History:
         name: np.array([read_number(row, name) for row in rows]) for name in rows[-1]
     }
     samples = (folder / "samples").glob("*.png")
+    yardsticks = _read_dict(folder / "logs" / "yardsticks.json")
     return History(
         folder=folder,
         config=config,
         metrics=metrics,
         scores=_read_scores(folder / "logs" / "evaluation.csv"),
-        yardsticks=_check_yardsticks(_read_dict(folder / "logs" / "yardsticks.json")),
+        yardsticks=yardsticks if are_yardsticks(yardsticks) else {},
         evaluations=_read_evaluations(folder / "evaluation"),
         starts=_read_lines(folder / "logs" / "starts.jsonl"),
         grids={int(p.stem): p for p in sorted(samples) if p.stem.isdecimal()},
@@ -152,29 +154,13 @@ def _read_evaluations(folder: Path) -> list[dict[str, Any]]:
     paths = [path for path in folder.glob("*.json") if path.stem.isdecimal()]
     for path in sorted(paths, key=lambda path: int(path.stem)):
         try:
-            records = read_json(path)
+            records = read_records(path)
         except UserError as error:
             logging.warning("%s", error)
             continue
-        for record in records if isinstance(records, list) else []:
-            if isinstance(record, dict) and all(
-                isinstance(record.get(name), dict) for name in ("scores", "protocol")
-            ):
-                yardsticks = _check_yardsticks(record.get("yardsticks"))
-                step = int(path.stem)
-                found.append({**record, "step": step, "yardsticks": yardsticks})
+        step = int(path.stem)
+        found += [{"yardsticks": {}, **record, "step": step} for record in records]
     return found
-
-
-def _check_yardsticks(yardsticks: Any) -> dict[str, Any]:
-    """Returns those yardsticks that have scores."""
-    if not isinstance(yardsticks, dict):
-        return {}
-    return {
-        kind: own
-        for kind, own in yardsticks.items()
-        if isinstance(own, dict) and isinstance(own.get("scores"), dict)
-    }
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
