@@ -60,21 +60,24 @@ def make_execution(model: SAGAN, strategy: Any, steps_per_execution: int) -> Cal
 
     It returns the metrics since they were last reset on this worker.
     """
-    # As in Keras, AutoGraph does not translate the step, which would take seconds. It
-    # translates the loop below.
-    train_step = tf.autograph.experimental.do_not_convert(model.train_step)
+    # Without AutoGraph: it would take seconds to translate the step, and under Python
+    # 3.13 it does not find the source of the loop.
+    train_step = model.train_step
     if model.jit_compile:
         train_step = tf.function(
             train_step, autograph=False, jit_compile=True, reduce_retracing=True
         )
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def execute(iterator: Any, count: Tensor) -> dict[str, Tensor]:
+        def run_step(done: Tensor) -> Tensor:
+            strategy.run(train_step, (iterator.get_next(),))
+            return done + 1
+
         if steps_per_execution == 1:
-            strategy.run(train_step, (next(iterator),))
+            run_step(0)
         else:
-            for _ in tf.range(count):
-                strategy.run(train_step, (next(iterator),))
+            tf.while_loop(lambda done: done < count, run_step, [0])
         return {metric.name: metric.result() for metric in model.metrics}
 
     return execute
