@@ -35,13 +35,18 @@ class Discriminator(nn.Module):
     def forward(self, images):
         return images.mean((1, 2, 3)) * self.slope * self.frozen, None
 """
+# The clock counts how often it is read, so other work changes nothing.
 TRAIN = """
+import itertools
+import types
 import numpy as np
 from experiments import pytorch_faces
 
+reads = itertools.count()
+pytorch_faces.time = types.SimpleNamespace(perf_counter=lambda: next(reads))
 pytorch_faces.NUM_IMAGES = 70
 images = np.full((100, 64, 64, 3), 200, np.uint8)
-np.save("images.npy", pytorch_faces.train(images, 2.0, seed=0))
+np.save("images.npy", pytorch_faces.train(images, 300, seed=0))
 """
 
 
