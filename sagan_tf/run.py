@@ -14,7 +14,7 @@ from sagan_tf.files import unused_path
 from sagan_tf.model_files import FILE, find_pretrained, load_networks
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.models.sagan import SAGAN
-from sagan_tf.records import save_record
+from sagan_tf.records import records_path, save_record
 from sagan_tf.sampling import Sampler
 from sagan_tf.text import format_names
 from sagan_tf.visualization.attend import write_attention
@@ -141,9 +141,10 @@ class Run:
         real, held_out = evaluation.find_real_images(
             reference or self.config.split, self.config, num_real, num_images
         )
+        run_dir = self.config.run_dir
         if samples:
             fake = evaluation.find_images(samples, self.config, num_images)
-            name = Path(samples).stem
+            path = run_dir / "evaluation" / f"{Path(samples).stem}.json"
         else:
             raw = Sampler(self.model.generator, self.config.latent_distribution)
             fake = evaluation.generated_images(
@@ -154,7 +155,7 @@ class Run:
                 seed,
                 truncation,
             )
-            name = f"{self.step:06d}"
+            path = records_path(run_dir, self.step)
         # Only now: it may download Inception.
         extractor = evaluation.choose_extractor(extractor)
         evaluation.check_published(metrics, extractor)
@@ -172,7 +173,6 @@ class Run:
         )
         evaluation.check_extractor(loaded, yardsticks, force)
         scores, protocol = evaluator.score(fake)
-        path = self.config.run_dir / "evaluation" / f"{name}.json"
         save_record(path, scores, protocol, yardsticks)
         return Evaluation(scores, protocol, path, yardsticks)
 
