@@ -16,8 +16,8 @@
 # Two networks, a loss, and a training step: the
 # [Self-Attention GAN](https://arxiv.org/abs/1805.08318) as one can read it from top to
 # bottom. It learns to write the 1,797 digits of scikit-learn, enlarged to 16x16, in
-# about a minute and a half on two CPU cores. What a real training needs besides (checkpoints, logs,
-# metrics, several devices) is in the package: `sagan-tf train`.
+# about a minute and a half on two CPU cores. What a real training needs besides
+# (checkpoints, logs, metrics, several devices) is in the package: `sagan-tf train`.
 #
 # In Colab, upload the wheel of this package (`python -m build` writes it to `dist/`),
 # and run `%pip install sagan_tf-*.whl` first.
