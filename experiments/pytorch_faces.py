@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn.functional import relu
 
-from experiments.extractors import DESIGNS, NUM_IMAGES, load, score
+from experiments.extractors import NUM_IMAGES, load, score
 from sagan_tf import load_run
 from sagan_tf.config import Config
 from sagan_tf.data import load_images
@@ -42,8 +42,7 @@ def main() -> None:
         generated = train(images, 60 * arguments.minutes, arguments.seed)
         Path(arguments.output).parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(arguments.output, images=generated)
-        for design in DESIGNS:
-            extractor = load(design, run.config)
+        for extractor in load(run.config):
             score(run, extractor, NUM_IMAGES, samples=arguments.output)
     except UserError as error:
         raise SystemExit(f"Error: {error}") from None

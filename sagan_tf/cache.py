@@ -3,16 +3,14 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from absl import logging
 
 from sagan_tf.text import first_line
-
-if TYPE_CHECKING:
-    import keras
 
 
 def cache_dir() -> Path:
@@ -44,14 +42,14 @@ def digest_files(path: str | Path) -> str:
     return _shorten(total)
 
 
-def digest_weights(network: "keras.Model") -> str:
-    """Returns a short SHA-256 of a Keras model's weights.
+def digest_arrays(arrays: Iterable[np.ndarray]) -> str:
+    """Returns a short SHA-256 of the numbers in arrays.
 
-    Unlike that of its file, it does not depend on the time of saving.
+    Unlike that of their files, it does not depend on the time of saving.
     """
     total = hashlib.sha256()
-    for weight in network.get_weights():
-        total.update(np.ascontiguousarray(weight).data)
+    for array in arrays:
+        total.update(np.ascontiguousarray(array).data)
     return _shorten(total)
 
 

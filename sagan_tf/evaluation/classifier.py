@@ -69,10 +69,8 @@ def load_classifier(config: Config) -> Classifier:
     held-out images, it learns by how much an image was rotated: by 0, 90, 180 or 270
     degrees ([Gidaris et al., 2018](https://arxiv.org/abs/1803.07728)).
 
-    It is trained on at most 1,500 batches of 128 images of the training size. The
-    weights with the lowest loss on validation images are cached: a network that has
-    memorized its training images computes other features for them than for any other
-    image. Held-out images are used neither for training nor for validation.
+    Images have the training size. Held-out ones are used neither for training nor for
+    validation, by which `fit` chooses the weights.
 
     Args:
         config: `Config`.
@@ -168,14 +166,41 @@ class Examples(NamedTuple):
 def _train(
     config: Config, task: str, rest: "Examples", held_out: "Examples"
 ) -> Classifier:
-    random = np.random.default_rng(0)
-    order = random.permutation(len(rest.images))
+    if task == "rotations":
+        held_out = held_out.rotate()
+    network = _build(config, count_outputs(task, rest.targets))
+    fit(network, task, rest, f"the classifier of {config.dataset}")
+    logits = _compute_logits(network, held_out.images)
+    return Classifier(network, task, *measure_accuracy(logits, held_out.targets))
+
+
+def fit(
+    network: keras.Model, task: str, examples: "Examples", name: str, seed: int = 0
+) -> None:
+    """Trains a classifier, and gives it the weights of its lowest validation loss.
+
+    A network that has memorized its training images computes other features for them
+    than for any other image. A tenth of the examples, at most 1,000, are for
+    validation. Training ends after 1,500 batches of 128 images, or when the loss was
+    not lower for 300.
+
+    Args:
+        network: Keras model from images in `[-1, 1]` to features and logits.
+        task: One of `TASKS`.
+        examples: `Examples`.
+        name: What is trained, for messages.
+        seed: Integer, of the order of the examples.
+
+    Raises:
+        UserError: if its loss is NaN.
+    """
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(examples.images))
     count = int(np.clip(_VALIDATION * len(order), 1, _MAX_VALIDATED))
     validation, training = np.split(order, [count])
-    validated = rest.take(validation)
+    validated = examples.take(validation)
     if task == "rotations":
-        validated, held_out = validated.rotate(), held_out.rotate()
-    network = _build(config, count_outputs(task, rest.targets))
+        validated = validated.rotate()
     learner = keras.Model(network.inputs, network.outputs[1])
     learning_rate = keras.optimizers.schedules.CosineDecay(2e-3, _MAX_STEPS)
     optimizer = keras.optimizers.Adam(learning_rate)
@@ -184,27 +209,23 @@ def _train(
     lowest_loss, best_step = np.inf, 0
     for step in tqdm(
         range(1, _MAX_STEPS + 1),
-        desc=f"Training the classifier of {config.dataset}, once",
+        desc=f"Training {name}, once",
         leave=False,
         disable=None,  # without a terminal
     ):
-        batch = draw_batch(task, rest, training, random)
+        batch = draw_batch(task, examples, training, random)
         learner.train_on_batch(scale(batch.images), batch.targets)
         if step % _VALIDATION_INTERVAL and step < _MAX_STEPS:
             continue
-        validation_loss = _compute_loss(learner, validated)
+        validation_loss = _compute_loss(network, learner.loss, validated)
         if validation_loss < lowest_loss:
             lowest_loss, best_step = validation_loss, step
             weights = network.get_weights()
         elif step - best_step >= _PATIENCE:
             break
     if not best_step:
-        raise UserError(
-            f"The classifier of {config.dataset} could not be trained: its loss is NaN"
-        )
+        raise UserError(f"{name} could not be trained: its loss is NaN".capitalize())
     network.set_weights(weights)
-    logits = _compute_logits(learner, held_out.images)
-    return Classifier(network, task, *measure_accuracy(logits, held_out.targets))
 
 
 def load_examples(config: Config) -> tuple[str, Examples, Examples]:
@@ -295,14 +316,15 @@ def _shift(images: np.ndarray, random: np.random.Generator) -> np.ndarray:
     )
 
 
-def _compute_logits(learner: keras.Model, images: np.ndarray) -> np.ndarray:
+def _compute_logits(network: keras.Model, images: np.ndarray) -> np.ndarray:
     batches = np.array_split(images, -(-len(images) // _BATCH_SIZE))
-    return np.concatenate([learner(scale(batch)) for batch in batches])
+    return np.concatenate([network(scale(batch))[1] for batch in batches])
 
 
-def _compute_loss(learner: keras.Model, examples: Examples) -> float:
-    logits = _compute_logits(learner, examples.images)
-    return float(learner.loss(examples.targets, logits))
+def _compute_loss(
+    network: keras.Model, loss: keras.losses.Loss, examples: Examples
+) -> float:
+    return float(loss(examples.targets, _compute_logits(network, examples.images)))
 
 
 def measure_accuracy(logits: np.ndarray, targets: np.ndarray) -> tuple[float, float]:

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf import files
-from sagan_tf.cache import cache_dir, digest, digest_files, digest_weights
+from sagan_tf.cache import cache_dir, digest, digest_arrays, digest_files
 from sagan_tf.config import EXTRACTORS, Config, check_trusted
 from sagan_tf.data import open_source
 from sagan_tf.data.preprocessing import scale
@@ -195,7 +195,7 @@ def _load_classifier(config: Config) -> Extractor:
         f"classifier of {config.dataset} {config.split} at {config.image_size} px, "
         f"trained on {task}, held-out accuracy {accuracy:.1%}, chance {chance:.1%}",
         "rotations" if task == "rotations" else "classifier",
-        digest([classifier.VERSION, digest_weights(network)]),
+        digest([classifier.VERSION, digest_arrays(network.get_weights())]),
         "none",
         tf.function(extract),
         has_probabilities,

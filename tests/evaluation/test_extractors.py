@@ -101,8 +101,8 @@ def test_the_classifier_does_not_memorize(monkeypatch):
     learned, train_on_batch = [], keras.Model.train_on_batch
     validated = {}
 
-    def spy(learner, examples):
-        validations.append(validate(learner, examples))
+    def spy(network, loss, examples):
+        validations.append(validate(network, loss, examples))
         validated.update(images=examples.images, labels=examples.targets)
         return validations[-1]
 

@@ -114,7 +114,7 @@ def test_the_classifier_never_learns_from_what_is_held_out(monkeypatch):
     monkeypatch.setattr(
         classifier,
         "_compute_loss",
-        lambda _, examples: validated.append(examples.images) or 1.0,
+        lambda _, __, examples: validated.append(examples.images) or 1.0,
     )
     monkeypatch.setattr(classifier, "LEAST_SKILL", -10.0)  # nothing is learned
     classifier._train_best(CONFIG)

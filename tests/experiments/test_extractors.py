@@ -8,13 +8,16 @@ import pytest
 from experiments import extractors
 from sagan_tf import load_run
 from sagan_tf.config import Config
+from sagan_tf.evaluation import classifier
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.run import Run
+
+NAMES = ("labels", "turns", "narrow")
 
 
 @pytest.fixture(autouse=True)
 def short_training(monkeypatch, tmp_path):
-    monkeypatch.setattr(extractors, "_STEPS", 3)
+    monkeypatch.setattr(classifier, "_MAX_STEPS", 3)
     monkeypatch.setenv("SAGAN_TF_CACHE", str(tmp_path / "cache"))
 
 
@@ -24,16 +27,32 @@ def test_a_run_is_scored_by_each_extractor_once(workdir, tmp_path, monkeypatch):
     extractors.evaluate(run, num_images=40)
     path = tmp_path / "run" / "evaluation" / "000012.json"
     records = json.loads(path.read_text())
-    assert [record["protocol"]["extractor"] for record in records] == [
-        *("labels.keras", "turns.keras", "narrow.keras"),
-    ]
-    for record, name in zip(records, ("labels", "turns", "narrow"), strict=True):
+    for record, name in zip(records, NAMES, strict=True):
+        assert record["protocol"]["extractor"] == f"{name}.keras"
         assert record["scores"][f"frechet_{name}"] > 0
         assert set(record["yardsticks"]) == {"held_out", "noise"}
     # Extractors are trained once, and a run is scored once.
     monkeypatch.setattr(extractors, "train", None)
     monkeypatch.setattr(Run, "evaluate", None)
     extractors.evaluate(run, num_images=40)
+
+
+def test_extractors_are_kept_for_the_same_images(monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (60, 16, 16, 1), np.uint8)
+    examples = classifier.Examples(images, np.arange(60) % 3)
+    monkeypatch.setattr(
+        extractors, "load_examples", lambda _: ("classes", examples, None)
+    )
+    config = Config(dataset="digits")
+    paths = extractors.load(config)
+    assert [path.name for path in paths] == [*map("{}.keras".format, NAMES)]
+    examples = classifier.Examples(images.copy(), examples.targets.copy())
+    assert extractors.load(config) == paths  # loaded anew, as from a copied file
+    examples.images[5, 5, 5] ^= 1
+    assert not set(extractors.load(config)) & set(paths)
+    examples.images[5, 5, 5] ^= 1
+    examples.targets[:2] = 1
+    assert not set(extractors.load(config)) & set(paths)
 
 
 def test_agreement_counts_images_that_are_of_the_class_asked_for(tmp_path):
