@@ -159,6 +159,30 @@ def test_the_classifier_learns_attributes_where_there_are_no_labels(monkeypatch)
     assert extractor(array[:3])[1] is None and extractor.short_name == "classifier"
 
 
+def test_images_without_any_attribute_are_not_learned(monkeypatch):
+    array = images(200)
+    attributes = np.tile([1, 0, 0], (200, 1))
+    attributes[::3] = 0
+    own = HeldOut(array[:20], np.full(20, -1))
+    monkeypatch.setattr(classifier, "load_images", lambda *_: (array, np.full(200, -1)))
+    monkeypatch.setattr(classifier, "load_held_out", lambda *_: own)
+    monkeypatch.setattr(classifier, "load_attributes", lambda *_: attributes)
+    monkeypatch.setattr(
+        classifier, "load_held_out_attributes", lambda *_: attributes[:20]
+    )
+    task, rest, held_out = classifier.load_examples(CONFIG)
+    assert task == "attributes"
+    known = np.flatnonzero(attributes.any(axis=1))
+    np.testing.assert_array_equal(held_out.images, array[known[known < 20]])
+    np.testing.assert_array_equal(rest.images, array[known[known >= 20]])
+    assert (
+        rest.targets.shape == (len(rest.images), 3) and rest.targets.any(axis=1).all()
+    )
+    attributes[:] = 0
+    task, rest, _ = classifier.load_examples(CONFIG)
+    assert task == "rotations" and len(rest.images) == 180
+
+
 def test_rare_attributes_do_not_count():
     random = np.random.default_rng(0)
     shares = np.array([0.5, 0.3, 0.01, 0.97])
