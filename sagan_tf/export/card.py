@@ -23,6 +23,12 @@ class Source(NamedTuple):
     license: str = "unknown"
 
 
+_IMAGENET = Source(
+    "ImageNet, of Stanford and Princeton. It may be used for non-commercial research "
+    "and education only",
+    "other",
+)
+# By the name in TensorFlow Datasets, without the part after the slash.
 SOURCES = {
     "digits": Source(
         "The 8x8 digits of the UCI repository, as scikit-learn has them, CC BY 4.0",
@@ -36,6 +42,9 @@ SOURCES = {
         "non-commercial research only, and so may networks and images made of it",
         "other",
     ),
+    "imagenet2012": _IMAGENET,
+    "imagenet_resized": _IMAGENET,
+    "lsun": Source("LSUN, of Princeton University, which states no license"),
 }
 # Settings that say nothing about the networks.
 _LEFT_OUT = ("workdir", "data_dir", "log_interval", "sample_interval")
@@ -112,7 +121,7 @@ def describe_command(config: Config) -> str:
 def find_source(config: Config) -> Source:
     """Returns what is known of the data of a run."""
     unknown = f"`{config.dataset}`. Say here where it comes from, and its license"
-    return SOURCES.get(config.dataset, Source(unknown))
+    return SOURCES.get(config.dataset.partition("/")[0], Source(unknown))
 
 
 def _describe_time(run: "Run") -> str:

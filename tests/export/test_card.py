@@ -4,8 +4,8 @@ import shlex
 import pytest
 from absl import flags
 
-from sagan_tf.config import Config, load_preset
-from sagan_tf.export.card import describe_command
+from sagan_tf.config import Config, load_preset, preset_names
+from sagan_tf.export.card import describe_command, find_source
 from sagan_tf.flags import config_from_flags, define_config_flags, parse_flags
 
 
@@ -36,3 +36,10 @@ def test_the_command_of_a_card_gives_the_same_settings(config, beginning):
         for c in (config, config_from_flags(values))
     )
     assert own.differences(other) == {}
+
+
+def test_the_data_of_every_preset_have_an_origin():
+    for name in preset_names():
+        config = load_preset(name)
+        known = "Say here" not in find_source(config).text
+        assert known == (config.dataset != "folder"), name
