@@ -34,10 +34,10 @@ def get_config() -> Config:
         width=48,
         generator_attention_resolutions=(16,),
         batch_size=16,
-        steps=12_000,
+        steps=11_000,
         gradient_penalty_interval=1,
         decay_start_step=4000,
-        decay_end_step=12_000,
+        decay_end_step=11_000,
         precision="mixed_bfloat16",
         workdir=None,
     )
