@@ -74,7 +74,7 @@ def train(images: np.ndarray, seconds: float, seed: int) -> np.ndarray:
     torch.manual_seed(seed)
     generator, discriminator = Generator(), Discriminator()
     trained = [w for w in discriminator.parameters() if w.requires_grad]
-    real = torch.from_numpy(images).permute(0, 3, 1, 2)
+    real = torch.tensor(images).permute(0, 3, 1, 2)
     optimize_g, optimize_d = (
         torch.optim.Adam(weights, learning_rate, (0.0, 0.9))
         for weights, learning_rate in (
