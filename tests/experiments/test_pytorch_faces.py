@@ -20,9 +20,13 @@ class Generator(nn.Module):
         super().__init__()
         self.level = nn.Parameter(torch.zeros(()))
         self.frozen = nn.Parameter(torch.zeros(()), requires_grad=False)
+        self.u = nn.Parameter(torch.ones(1), requires_grad=False)
 
     def forward(self, latents):
-        level = torch.tanh(self.level + self.frozen)
+        # A power iteration, which autocast leaves in bfloat16, as in the networks.
+        matrix = torch.ones(1, 1)
+        self.u.data = matrix @ self.u
+        level = torch.tanh(self.level + self.frozen + (self.u - matrix @ self.u).sum())
         return level.expand(len(latents), 3, 64, 64), None
 
 
