@@ -1,5 +1,6 @@
 """Networks in one small file: saved, loaded, and those of `pretrained/`."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 FILE = "networks.npz"
 _COMPARED = 256  # images
+_LEAST_HALVED = 2000  # numbers: smaller arrays change pixels and save nothing
 # The names in the file, and the attributes of `SAGAN`. The file has no other generator
 # than the EMA generator.
 _NETWORKS = {"generator": "ema_generator", "discriminator": "discriminator"}
@@ -112,15 +114,18 @@ def save_networks(run: "Run", path: str | Path) -> Path:
 
 
 def _changes_pixels(run: "Run", halves: dict[str, np.ndarray]) -> bool:
-    expected = run.generate(_COMPARED).astype(int)
-    generator, own = run.generator, run.generator.get_weights()
-    try:
-        for name, variable in _variables(run.model):
-            if name.startswith("generator/"):
-                variable.assign(halves[name])
-        return bool(np.abs(run.generate(_COMPARED) - expected).max() > 1)
-    finally:
-        generator.set_weights(own)
+    from sagan_tf.models.builders import build_sagan
+    from sagan_tf.run import Run
+
+    # In float32: in half precision any change of the weights moves pixels by more.
+    config = dataclasses.replace(run.config, precision="float32")
+    copy = Run(config, build_sagan(config))
+    copy.generator.set_weights(run.generator.get_weights())
+    expected = copy.generate(_COMPARED).astype(int)
+    for name, variable in _variables(copy.model):
+        if name.startswith("generator/"):
+            variable.assign(halves[name])
+    return bool(np.abs(copy.generate(_COMPARED) - expected).max() > 1)
 
 
 def load_networks(model: "SAGAN", path: str | Path) -> None:
@@ -155,7 +160,9 @@ def _variables(model: "SAGAN") -> list[tuple[str, Any]]:
 
 
 def _to_half(array: np.ndarray) -> np.ndarray:
-    """Converts to float16, unless a value would become infinite."""
+    """Converts a large array to float16, unless a value would become infinite."""
+    if array.size < _LEAST_HALVED:
+        return array
     with np.errstate(over="ignore"):
         half = array.astype(np.float16)
     return half if np.isfinite(half).all() else array
