@@ -76,7 +76,7 @@ def test_sagan_in_100_lines_learns_digits(tmp_path):
 @pytest.mark.slow
 def test_your_own_pictures_end_in_an_export(tmp_path):
     said = run_tutorial("your_own_pictures", tmp_path)
-    assert "Resuming from step 1500 to step 2000" in said
+    assert "Resuming from step 1,500 to step 2,000" in said
     for name in ("samples.png", "neighbors.png", "attention/attention.html"):
         assert (tmp_path / name).exists()
     assert (tmp_path / "runs/my_pictures/export/onnx/generator.onnx").exists()
