@@ -74,6 +74,7 @@ def test_sagan_in_100_lines_learns_digits(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive  # two minutes
 def test_your_own_pictures_end_in_an_export(tmp_path):
     said = run_tutorial("your_own_pictures", tmp_path)
     assert "Resuming from step 1,500 to step 2,000" in said
