@@ -58,7 +58,8 @@ def test_a_generator_whose_pixels_would_change_is_stored_as_it_is(workdir, tmp_p
     loaded = load_run(tmp_path / "networks")
     np.testing.assert_array_equal(loaded.generate(16), run.generate(16))
     arrays = np.load(tmp_path / "networks" / model_files.FILE)
-    large = {name: array for name, array in arrays.items() if array.size >= 2000}
+    least = model_files._LEAST_HALVED
+    large = {name: a for name, a in arrays.items() if a.size >= least}
     kinds = {name: array.dtype.name for name, array in large.items()}
     assert {kind for n, kind in kinds.items() if n.startswith("gen")} == {"float32"}
     assert {kind for n, kind in kinds.items() if n.startswith("dis")} == {"float16"}

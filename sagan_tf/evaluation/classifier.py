@@ -224,7 +224,7 @@ def fit(
         elif step - best_step >= _PATIENCE:
             break
     if not best_step:
-        raise UserError(f"{name} could not be trained: its loss is NaN".capitalize())
+        raise UserError(f"The loss is NaN: {name} could not be trained")
     network.set_weights(weights)
 
 
