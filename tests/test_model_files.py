@@ -8,6 +8,8 @@ import pytest
 
 from sagan_tf import load_pretrained, load_run, model_files, train
 from sagan_tf.errors import UserError
+from sagan_tf.models.builders import build_sagan
+from sagan_tf.run import Run
 from sagan_tf.training.initialization import initialize
 from tests.processes import REPOSITORY, pixels
 
@@ -63,6 +65,21 @@ def test_a_generator_whose_pixels_would_change_is_stored_as_it_is(workdir, tmp_p
     kinds = {name: array.dtype.name for name, array in large.items()}
     assert {kind for n, kind in kinds.items() if n.startswith("gen")} == {"float32"}
     assert {kind for n, kind in kinds.items() if n.startswith("dis")} == {"float16"}
+
+
+def test_networks_of_a_run_in_half_precision_compute_in_float32(workdir, tmp_path):
+    run = load_run(workdir)
+    run.config = dataclasses.replace(run.config, precision="mixed_bfloat16")
+    half = Run(run.config, build_sagan(run.config))
+    half.generator.set_weights(run.generator.get_weights())
+    folder = half.export(tmp_path / "networks", format="networks")
+    loaded = load_run(folder)
+    assert loaded.generator.compute_dtype == "float32"
+    assert "--precision=mixed_bfloat16" in (folder / "README.md").read_text()
+    loaded.sample(tmp_path / "samples.png", num_images=64)
+    shown = pixels(folder / "samples.png").astype(int)
+    assert np.abs(pixels(tmp_path / "samples.png") - shown).max() == 0
+    assert np.abs(loaded.generate(64) - run.generate(64).astype(int)).max() <= 1
 
 
 def test_the_card_says_how_it_was_made(folder):

@@ -1,22 +1,19 @@
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sagan_tf.export.card import make_card
 from sagan_tf.export.inference import replacing_export
 from sagan_tf.files import write_text
 from sagan_tf.model_files import FILE, save_networks
-
-if TYPE_CHECKING:
-    from sagan_tf.run import Run
+from sagan_tf.run import Run, load_run
 
 _SAMPLES = 64
 
 
-def export_networks(run: "Run", path: str | Path) -> Path:
+def export_networks(run: Run, path: str | Path) -> Path:
     """Writes what another person needs to use a run's networks with this package.
 
-        PATH/config.json    the settings, without the data's path
+        PATH/config.json    the settings, without the data's path, and in float32
         PATH/networks.npz   the EMA generator and the discriminator; see `save_networks`
         PATH/samples.png    generated images
         PATH/README.md      the model card
@@ -42,9 +39,10 @@ def export_networks(run: "Run", path: str | Path) -> Path:
     return path
 
 
-def write_networks(run: "Run", folder: Path) -> None:
+def write_networks(run: Run, folder: Path) -> None:
     """Writes the files of `export_networks`, but the card, to an existing folder."""
-    config = dataclasses.replace(run.config, data_dir=None)
+    # Half precision is for training: its images differ between machines.
+    config = dataclasses.replace(run.config, data_dir=None, precision="float32")
     write_text(folder / "config.json", config.to_json())
     save_networks(run, folder / FILE)
-    run.sample(folder / "samples.png", num_images=_SAMPLES)
+    load_run(folder).sample(folder / "samples.png", num_images=_SAMPLES)
