@@ -15,6 +15,7 @@ agreement: the share of its images that `labels` assigns to the class asked for.
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ import numpy as np
 
 from sagan_tf import load_run
 from sagan_tf.cache import cache_dir, digest, digest_arrays, digest_files
-from sagan_tf.config import Config
+from sagan_tf.config import Config, load_config
 from sagan_tf.data.preprocessing import scale
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation.classifier import Examples, count_outputs, fit, load_examples
@@ -68,21 +69,25 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     try:
+        extractors = load(load_config(arguments.workdir))
         for step in arguments.steps or [None]:
-            evaluate(load_run(arguments.workdir, step=step), arguments.num_images)
+            run = load_run(arguments.workdir, step=step)
+            evaluate(run, extractors, arguments.num_images)
     except UserError as error:
         raise SystemExit(f"Error: {error}") from None
 
 
-def evaluate(run: Run, num_images: int = NUM_IMAGES) -> None:
-    """Evaluates a run with all extractors, unless its checkpoint already was."""
+def evaluate(
+    run: Run, extractors: Sequence[Path], num_images: int = NUM_IMAGES
+) -> None:
+    """Evaluates a run with the files of `load`, unless its checkpoint already was."""
     path = records_path(run.config.run_dir, run.step)
     protocols = [record["protocol"] for record in read_records(path)]
     done = {
         (protocol.get("extractor_sha256"), protocol.get("num_fake"))
         for protocol in protocols
     }
-    for design, extractor in zip(DESIGNS, load(run.config), strict=True):
+    for design, extractor in zip(DESIGNS, extractors, strict=True):
         is_done = (digest_files(extractor), num_images) in done
         if not is_done:
             score(run, extractor, num_images)

@@ -24,7 +24,8 @@ def short_training(monkeypatch, tmp_path):
 def test_a_run_is_scored_by_each_extractor_once(workdir, tmp_path, monkeypatch):
     shutil.copytree(workdir, tmp_path / "run")
     run = load_run(tmp_path / "run")
-    extractors.evaluate(run, num_images=40)
+    paths = extractors.load(run.config)
+    extractors.evaluate(run, paths, num_images=40)
     path = tmp_path / "run" / "evaluation" / "000012.json"
     records = json.loads(path.read_text())
     for record, name in zip(records, NAMES, strict=True):
@@ -34,7 +35,7 @@ def test_a_run_is_scored_by_each_extractor_once(workdir, tmp_path, monkeypatch):
     # Extractors are trained once, and a run is scored once.
     monkeypatch.setattr(extractors, "train", None)
     monkeypatch.setattr(Run, "evaluate", None)
-    extractors.evaluate(run, num_images=40)
+    extractors.evaluate(run, extractors.load(run.config), num_images=40)
 
 
 def test_extractors_are_kept_for_the_same_images(monkeypatch):
