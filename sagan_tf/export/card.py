@@ -59,14 +59,16 @@ def make_card(run: "Run", name: str) -> str:
     """
     config = run.config
     classes = f" of {len(config.classes)} classes" if config.num_classes else ""
+    colors = {1: "gray", 3: "color"}
+    color = colors.get(config.channels, f"{config.channels}-channel")
     return f"""\
 # {name}
 
 ![Generated images](samples.png)
 
 A Self-Attention GAN ([Zhang et al., 2019](https://arxiv.org/abs/1805.08318)): EMA
-generator and discriminator of step {run.step:,}, for images{classes}, \
-{config.image_size} px, {config.channels} channels.
+generator and discriminator of step {run.step:,}, for {color} images{classes}, \
+{config.image_size} px.
 
 ## Use
 
