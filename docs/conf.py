@@ -15,6 +15,7 @@ html_theme = "furo"
 html_title = f"sagan_tf {release}"
 html_show_copyright = False
 exclude_patterns = ["conf.py"]
+highlight_language = "bash"  # of the blocks that name none: commands
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
