@@ -19,7 +19,8 @@
 # [SAGAN](https://arxiv.org/abs/1805.08318) into a small network, shows what it adds,
 # and looks at where it attends.
 #
-# It needs Keras with any backend, and takes about a minute on a CPU. In Colab, upload
+# It needs Keras with any backend, which `KERAS_BACKEND` chooses before Keras is
+# imported, and takes half a minute to a minute on a CPU. In Colab, upload
 # the wheel of this package (`python -m build` writes it to `dist/`), and run
 # `%pip install --no-deps sagan_tf-*.whl` first.
 
@@ -124,10 +125,17 @@ scores = keras.ops.convert_to_numpy(scores)
 maps = scores.reshape(-1, 12, 12, 12, 12)  # [batch, query y, x, key y, x]
 
 for number in range(6):
-    rows, columns = np.nonzero(to_paint[number])
-    query = int(rows.mean()) // 2, int(columns.mean()) // 2
+    gray = to_paint[number]
+    colored = (test_images[number] > 0).any(axis=-1) & ~gray
+    query, center = (
+        tuple(int(axis.mean()) // 2 for axis in np.nonzero(square))
+        for square in (gray, colored)
+    )
     key = np.unravel_index(maps[number][query].argmax(), (12, 12))
-    print(f"From {query} it attends most to {tuple(map(int, key))}")
+    print(
+        f"From {query} it attends most to {tuple(map(int, key))}; "
+        f"the colored square is around {center}"
+    )
 
 if plt:
     figure, axes = plt.subplots(4, 6, figsize=(9, 6.4))
@@ -152,7 +160,7 @@ if plt:
     figure.savefig("self_attention.png")
 
 # %% [markdown]
-# The cross is the query. It attends to both squares, and most of all to the colored
+# The cross is the query. It attends to both squares, and mostly more to the colored
 # one, wherever that is.
 #
 # ## In a GAN
@@ -173,7 +181,8 @@ discriminator = keras.Model(inputs, logits)
 print(f"{discriminator.count_params():,} parameters")
 
 # %% [markdown]
-# Both layers are saved and loaded like Keras' own, as long as `sagan_tf` is imported.
+# Both layers are saved and loaded like Keras' own. A program that only loads them must
+# import them first: `from sagan_tf import SelfAttention`.
 
 # %%
 model.save("painter.keras")

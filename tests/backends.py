@@ -84,3 +84,45 @@ def gradients(compute_loss, variables, mode="eager"):
 
         results = torch.autograd.grad(compute_loss(), values, allow_unused=True)
     return [result if result is None else array(result) for result in results]
+
+
+def penalty_gradients(compute_loss, inputs, variables, mode="eager"):
+    """Returns the gradients of a gradient penalty as arrays: second derivatives.
+
+    The penalty is the sum of squares of the gradient of `compute_loss(inputs)` by its
+    inputs.
+    """
+    values = [variable.value for variable in variables]
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        def differentiate(inputs):
+            with tf.GradientTape() as outer:
+                with tf.GradientTape() as inner:
+                    inner.watch(inputs)
+                    loss = compute_loss(inputs)
+                penalty = tf.reduce_sum(inner.gradient(loss, inputs) ** 2)
+            return outer.gradient(penalty, values)
+
+        if mode != "eager":
+            differentiate = tf.function(differentiate, jit_compile=mode == "xla")
+        results = differentiate(tf.constant(inputs))
+    elif BACKEND == "jax":
+        import jax
+
+        def loss(inputs, values):
+            with keras.StatelessScope(zip(variables, values, strict=True)):
+                return compute_loss(inputs)
+
+        def penalty(values):
+            return (jax.grad(loss)(inputs, values) ** 2).sum()
+
+        differentiate = jax.grad(penalty)
+        results = (differentiate if mode == "eager" else jax.jit(differentiate))(values)
+    else:
+        import torch
+
+        inputs = torch.tensor(inputs, requires_grad=True)
+        (own,) = torch.autograd.grad(compute_loss(inputs), inputs, create_graph=True)
+        results = torch.autograd.grad((own**2).sum(), values)
+    return [array(result) for result in results]

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import json
 import shutil
+import sys
 
 import keras
 import numpy as np
@@ -460,6 +461,14 @@ def test_defaults_are_those_of_the_methods(name):
         default = parameters[flag].default
         default = list(default) if isinstance(default, tuple) else default
         assert values[flag].default == default, flag
+
+
+def test_a_missing_package_is_named(fails, monkeypatch):
+    """As after `pip install --no-deps .`, for the layers alone."""
+    for name in ("files", "commands.doctor"):
+        monkeypatch.delitem(sys.modules, f"sagan_tf.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    assert "need the package psutil, which is missing: python -m pip" in fails("doctor")
 
 
 def test_help_lists_commands_and_flags(call):

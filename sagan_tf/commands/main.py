@@ -48,6 +48,13 @@ def run_command(arguments: list[str]) -> int:
         return 0
     except UserError as error:
         message = str(error)
+    except ModuleNotFoundError as error:
+        if (error.name or "sagan_tf").startswith("sagan_tf"):
+            raise
+        message = (
+            f"Commands need the package {error.name}, which is missing: python -m pip "
+            "install sagan_tf, or in a clone: python -m pip install ."
+        )
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         message = "Stopped: the reader of the output, such as head, has ended"

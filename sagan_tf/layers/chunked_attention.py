@@ -8,6 +8,7 @@ the gradient, as in FlashAttention (Dao et al., 2022, arXiv 2205.14135).
 from collections.abc import Callable
 from typing import Any
 
+import keras
 from keras import ops
 
 from sagan_tf.types import Tensor
@@ -33,11 +34,14 @@ def attend_in_chunks(
 
     @ops.custom_gradient
     def compute(query: Tensor, key: Tensor, value: Tensor) -> Any:
-        # No tape may record the loops: it would keep the scores for the gradient.
-        constants = tuple(map(ops.stop_gradient, (query, key, value)))
+        tensors = (query, key, value)
+        if keras.backend.backend() == "tensorflow":
+            # A tape would record the loops, and keep the scores for the gradient. JAX
+            # does not, and takes second derivatives of this pass.
+            tensors = tuple(map(ops.stop_gradient, tensors))
         (outputs,) = _map_groups(
             lambda *group: (_attend_to_group(chunk_size, *group),),
-            constants,
+            tensors,
             group_size,
             [(query.shape[1], value.shape[-1])],
         )

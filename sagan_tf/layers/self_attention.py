@@ -63,9 +63,10 @@ class SelfAttention(keras.layers.Layer):
             derivatives (`jax.jvp`) need `chunk_size=None`.
 
     Call arguments:
-        inputs: Feature map, float `[batch, height, width, channels]`. It need not
-            be square.
-        return_attention_scores: Boolean, whether to return the scores too.
+        inputs: Feature map, float `[batch, height, width, channels]`, whatever Keras'
+            image data format. It need not be square.
+        return_attention_scores: Boolean, whether to return the scores too. A functional
+            model that shall return them asks for them in the first call.
         training: Boolean, whether spectral normalization updates its state.
 
     Output: a map of the inputs' shape and the layer's compute dtype. With
@@ -112,9 +113,9 @@ class SelfAttention(keras.layers.Layer):
             ("value_reduction", value_reduction),
             ("pool_size", pool_size),
         ):
-            if not isinstance(value, int) or value < 1:
+            if type(value) is not int or value < 1:
                 raise ValueError(
-                    f"`{name}` must be a positive integer. Received: {name}={value}"
+                    f"`{name}` must be a positive integer. Received: {name}={value!r}"
                 )
         if value_reduction > 1 and not use_output_projection:
             raise ValueError(
@@ -125,7 +126,7 @@ class SelfAttention(keras.layers.Layer):
         if normalize_over not in ("keys", "queries"):
             raise ValueError(
                 '`normalize_over` must be "keys" or "queries". '
-                f"Received: normalize_over={normalize_over}"
+                f"Received: normalize_over={normalize_over!r}"
             )
         is_size = type(chunk_size) is int and chunk_size > 0
         if not is_size and chunk_size not in (None, "auto"):
@@ -357,8 +358,8 @@ class SelfAttention(keras.layers.Layer):
         for size in (height, width):
             if size is not None and size % self.pool_size:
                 raise ValueError(
-                    "The map's height and width must be multiples of "
-                    f"pool_size={self.pool_size}. "
+                    f"`SelfAttention` with pool_size={self.pool_size} needs a map "
+                    "whose height and width are multiples of it. "
                     f"Received: input_shape={tuple(input_shape)}"
                 )
 

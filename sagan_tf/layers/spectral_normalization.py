@@ -17,7 +17,8 @@ class SpectralNormalization(keras.layers.Wrapper):
     """Divides the kernel of the wrapped layer by its largest singular value.
 
     The kernel is reshaped to a matrix `W`; `u` and `v` estimate its first singular
-    vectors. Each call
+    vectors: of a new layer roughly, after some calls with `training=True` closely. Each
+    call
 
     1. runs `power_iterations` rounds of `v <- W'u / |W'u|`, `u <- Wv / |Wv|`, through
        which no gradient flows,
@@ -26,8 +27,8 @@ class SpectralNormalization(keras.layers.Wrapper):
        kernel of one of this package's convolutions is much larger than the inputs, it
        divides these instead, which gives the same with less work and memory.
 
-    The kernel itself is never overwritten. It stays float32 under every dtype policy,
-    and its gradient is exactly that of `W / sigma(W)`. The only state is `u` (float32),
+    The kernel itself is never overwritten, and its gradient is exactly that of
+    `W / sigma(W)`, computed in float32. The only state is `u` (float32),
     which is updated only when `training=True`: evaluation changes nothing and uses the
     sigma that a training step would use.
 
@@ -48,9 +49,9 @@ class SpectralNormalization(keras.layers.Wrapper):
     Output: the output of the wrapped layer, with the same shape and dtype.
 
     Raises:
-        ValueError: if the layer has no kernel, if its kernel is not one matrix (a
-            depthwise or separable convolution), or if it has other state; in training
-            mode after `fold()`.
+        ValueError: if an argument is out of its range, if the layer has no kernel, if
+            its kernel is not one matrix (a depthwise or separable convolution), or if
+            it has other state; in training mode after `fold()`.
 
     Example:
 
@@ -76,14 +77,18 @@ class SpectralNormalization(keras.layers.Wrapper):
         # Without autocast the kernel is read as float32 under every dtype policy. The
         # wrapped layer still casts its inputs.
         super().__init__(layer, autocast=False, **kwargs)
-        if not isinstance(power_iterations, int) or power_iterations < 1:
+        if type(power_iterations) is not int or power_iterations < 1:
             raise ValueError(
                 "`power_iterations` must be a positive integer. "
-                f"Received: power_iterations={power_iterations}"
+                f"Received: power_iterations={power_iterations!r}"
             )
-        if not epsilon >= 0:
+        if axis is not None and type(axis) is not int:
             raise ValueError(
-                f"`epsilon` must not be negative. Received: epsilon={epsilon}"
+                f"`axis` must be an integer or None. Received: axis={axis!r}"
+            )
+        if not isinstance(epsilon, int | float) or not epsilon >= 0:
+            raise ValueError(
+                f"`epsilon` must be a number from 0 on. Received: epsilon={epsilon!r}"
             )
         self.power_iterations = power_iterations
         self.axis = axis
@@ -140,7 +145,11 @@ class SpectralNormalization(keras.layers.Wrapper):
         """Replaces the kernel by `W / sigma`, and normalizes no longer: for inference.
 
         Calls give the same as before up to rounding, with less work, and are those of
-        the wrapped layer. It cannot be undone, so fold a copy.
+        the wrapped layer. It cannot be undone, so fold a copy. Compile a model again
+        that was compiled before. A layer that is saved and loaded normalizes again.
+
+        Raises:
+            ValueError: if the layer is not built.
         """
         if not self._folded:
             sigma = ops.maximum(self.compute_sigma(), self.epsilon)
@@ -150,8 +159,14 @@ class SpectralNormalization(keras.layers.Wrapper):
     def compute_sigma(self) -> Tensor:
         """Returns the largest singular value that the next call divides by.
 
-        The result is a float32 scalar. No state changes.
+        It is that of the layer's own kernel. The result is a float32 scalar. No state
+        changes.
+
+        Raises:
+            ValueError: if the layer is not built.
         """
+        if not self.built:
+            raise ValueError(f"{self.name} has no kernel yet: call it once")
         return self._power_iteration(ops.cast(self.kernel, "float32"))[0]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -208,12 +223,22 @@ class SpectralNormalization(keras.layers.Wrapper):
 
     def _check_wrapped_layer(self) -> None:
         layer_class = type(self.layer).__name__
-        depthwise = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
-        if isinstance(self.layer, depthwise):
+        by_channel = (
+            keras.layers.DepthwiseConv1D,
+            keras.layers.DepthwiseConv2D,
+            keras.layers.SeparableConv1D,
+            keras.layers.SeparableConv2D,
+        )
+        if isinstance(self.layer, by_channel):
             raise ValueError(
-                "The kernel of a depthwise convolution is one small filter per "
-                "channel, not one matrix, and has no spectral norm of this kind. "
-                f"Received: layer={layer_class}"
+                "The kernel of a depthwise or separable convolution has one small "
+                "filter per channel, is not one matrix, and has no spectral norm of "
+                f"this kind. Received: layer={layer_class}"
+            )
+        if isinstance(self.layer, SpectralNormalization):
+            raise ValueError(
+                f"{self.layer.name} is a `SpectralNormalization` already: wrap its "
+                "layer once"
             )
         kernel = self.kernel
         if kernel is None or len(kernel.shape) < 2:
