@@ -93,8 +93,8 @@ EVERYTHING = {
 EXHAUSTIVE = (pytest.mark.slow, pytest.mark.exhaustive)
 LAZY = {"gradient_penalty": "r1", "gradient_penalty_interval": 3}
 CASES = [
-    ("dcgan", EVERYTHING, 10),
-    ("resnet", {"discriminator_steps": 2}, 10),
+    ("dcgan", EVERYTHING, 4),
+    ("resnet", {"discriminator_steps": 2}, 4),
     # Batches of 8 in its dense layers make a rounding error five times larger a step.
     ("infogan", {"loss": "non_saturating"}, 3),
     pytest.param("dcgan", LAZY, 4, marks=EXHAUSTIVE),
