@@ -53,7 +53,8 @@ class Run:
         generator: Its EMA generator, the one to sample from.
         discriminator: Its discriminator.
         sampler: `Sampler` of the EMA generator.
-        has_raw_generator: Boolean. A file of networks has the EMA generator alone.
+        networks_dir: The folder of networks that were handed on, whose raw generator is
+            not there; None if there is a run.
 
     Example:
 
@@ -64,9 +65,9 @@ class Run:
     ```
     """
 
-    def __init__(self, config: Config, model: SAGAN, has_raw_generator: bool = True):
+    def __init__(self, config: Config, model: SAGAN, networks_dir: Path | None = None):
         self.config = config
-        self.has_raw_generator = has_raw_generator
+        self.networks_dir = networks_dir
         self.model = model
         self.generator = model.ema_generator
         self.discriminator = model.discriminator
@@ -132,7 +133,7 @@ class Run:
         """
         from sagan_tf import evaluation
 
-        if not ema and not self.has_raw_generator:
+        if not ema and self.networks_dir:
             raise UserError(
                 f"{self.config.workdir} holds no generator but the EMA generator: "
                 "leave out --noema"
@@ -181,7 +182,8 @@ class Run:
     ) -> Path:
         """Writes the EMA generator for other programs.
 
-        What is written is run there, and compared with the generator's own images.
+        What another runtime reads is run by it, and compared with the generator's own
+        images.
 
         Args:
             path: Folder to write. The default is `export/FORMAT` in the run directory.
@@ -283,7 +285,7 @@ def load_run(workdir: str | Path, best: bool = False, step: int | None = None) -
     is_last = not best and step is None
     if is_last and not find_checkpoints(folder) and (folder / FILE).exists():
         load_networks(model, folder / FILE)
-        return Run(config, model, has_raw_generator=False)
+        return Run(config, model, folder)
     if Checkpoints(folder, model).restore(best, step) is None:
         if (folder / FILE).exists():
             raise UserError(

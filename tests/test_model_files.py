@@ -147,7 +147,15 @@ def test_damaged_files_and_other_networks_are_refused(folder, tmp_path):
 def test_networks_alone_are_exported_again_and_have_no_raw_generator(folder, tmp_path):
     run = load_run(folder)
     path = run.export(tmp_path / "again", format="networks")
-    assert "How long it took is not recorded." in (path / "README.md").read_text()
+    card = (folder / "README.md").read_text()
+    assert " steps in " in card  # as the run itself had recorded
+    assert (path / "README.md").read_text() == card
+    # An edited card stays beside the new one.
+    (path / "README.md").write_text("Mine.")
+    for _ in range(2):
+        run.export(path, format="networks")
+        assert (path / "README.md").read_text() == card
+        assert (path / "README.old.md").read_text() == "Mine."
     with pytest.raises(UserError, match="no generator but the EMA generator"):
         run.evaluate(ema=False)
 

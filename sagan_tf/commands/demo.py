@@ -20,6 +20,7 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def run(values: flags.FlagValues) -> None:
     """Runs the command."""
+    run = open_run(values)
     from sagan_tf.demo.page import launch_demo, make_demo
 
-    launch_demo(make_demo(open_run(values)), values.host, values.port)
+    launch_demo(make_demo(run), values.host, values.port)

@@ -14,7 +14,8 @@ def define_flags(values: flags.FlagValues) -> None:
         "saved_model",
         "Formats: saved_model; serving, for TensorFlow Serving; onnx; litert; keras; "
         "networks, a small folder that --workdir and --init_from take; hub, that and "
-        "more for the Hugging Face Hub. Images of each are compared with the run's.",
+        "more for the Hugging Face Hub. The images of other runtimes are compared with "
+        "the run's.",
     )
 
 

@@ -15,6 +15,7 @@ from sagan_tf.commands.run_flags import definers
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
 from sagan_tf.flags import format_config_help, format_flag, parse_flags
+from sagan_tf.packages import describe_install
 from sagan_tf.signals import Signals
 from sagan_tf.text import printable
 
@@ -52,8 +53,8 @@ def run_command(arguments: list[str]) -> int:
         if (error.name or "sagan_tf").startswith("sagan_tf"):
             raise
         message = (
-            f"Commands need the package {error.name}, which is missing: python -m pip "
-            "install sagan_tf, or in a clone: python -m pip install ."
+            f"Commands need the package {error.name}, which is missing: "
+            f"{describe_install()}"
         )
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

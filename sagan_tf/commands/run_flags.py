@@ -84,7 +84,7 @@ def open_run(values: flags.FlagValues) -> "Run":
     # Here, since it imports NumPy: --help is to be quick.
     from sagan_tf.model_files import pretrained_names, pretrained_workdir
 
-    if (values.workdir is None) == (values.pretrained is None):
+    if bool(values.workdir) == bool(values.pretrained):
         raise UserError(
             "Give either --workdir=DIR, a run directory, or --pretrained=NAME, one of "
             f"{', '.join(pretrained_names())}"

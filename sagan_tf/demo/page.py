@@ -70,7 +70,7 @@ def make_demo(run: Run) -> Any:
 
         return call
 
-    # What stands for a random class, and is none itself.
+    # The choice of a random class. It must not be the name of a class.
     random = "random" if "random" not in pictures.classes else "any class"
 
     def to_label(choice: str | None) -> str | None:
@@ -206,7 +206,7 @@ def make_demo(run: Run) -> Any:
 
 
 def _mark(picture: Image.Image) -> Image.Image:
-    """Makes the file of a picture unlike all others.
+    """Adds a unique text to a picture, so that each call gets a file of its own.
 
     Gradio names files by their contents, and writes one anew for each call, while
     others may be reading it.
@@ -227,6 +227,10 @@ def launch_demo(demo: Any, host: str = "127.0.0.1", port: int = 7860) -> None:
         UserError: if the address cannot be listened on.
     """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    # Gradio looks whether its own page is there, which no proxy knows of.
+    for name in ("no_proxy", "NO_PROXY"):
+        own = [os.environ.get(name, ""), "localhost", "127.0.0.1", host]
+        os.environ[name] = ",".join(filter(None, own))
     try:
         demo.queue(max_size=1000).launch(
             server_name=host,
@@ -239,5 +243,5 @@ def launch_demo(demo: Any, host: str = "127.0.0.1", port: int = 7860) -> None:
     except OSError as error:
         raise UserError(
             f"{host}:{port} cannot be listened on: another program does, or the host "
-            f"is not this machine. Give another --port, such as --port={port + 1}"
+            "is not this machine. Give another --port or --host"
         ) from error

@@ -2,11 +2,15 @@
 
 import dataclasses
 import json
+import re
 import shlex
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sagan_tf.config import Config, load_preset, preset_names
 from sagan_tf.errors import UserError
+from sagan_tf.files import write_text
 from sagan_tf.flags import format_setting
 from sagan_tf.records import read_records, records_path
 from sagan_tf.report.history import read_history
@@ -14,6 +18,9 @@ from sagan_tf.text import format_duration
 
 if TYPE_CHECKING:
     from sagan_tf.run import Run
+
+
+CARD = "README.md"
 
 
 class Source(NamedTuple):
@@ -54,9 +61,13 @@ def make_card(run: "Run", name: str) -> str:
     """Returns the card's text in Markdown, without metadata.
 
     Args:
-        run: `Run`. Without logs the card does not say how long it took.
+        run: `Run`. Without logs the card does not say how long it took. Networks that
+            were handed on keep the card that they came with.
         name: What to call the model.
     """
+    if run.networks_dir and (run.networks_dir / CARD).exists():
+        text = (run.networks_dir / CARD).read_text(encoding="utf-8")
+        return re.sub(r"\A---\n.*?\n---\n+", "", text, flags=re.DOTALL)
     config = run.config
     classes = f" of {len(config.classes)} classes" if config.num_classes else ""
     colors = {1: "gray", 3: "color"}
@@ -104,6 +115,27 @@ DIR is the folder of this file.
 """
 
 
+def write_card(folder: Path, text: str, earlier: Path) -> None:
+    """Writes a card, and keeps one of an earlier export that differs: `README.old.md`.
+
+    It may have been edited.
+
+    Args:
+        folder: Folder of the export.
+        text: Its card.
+        earlier: Folder of the earlier export, if there is one.
+    """
+    write_text(folder / CARD, text)
+    for file in (earlier / "README.old.md", earlier / CARD):
+        if file.exists() and file.read_text(encoding="utf-8") != text:
+            shutil.copy(file, folder / "README.old.md")
+
+
+def name_extractor(protocol: dict[str, Any]) -> str:
+    """Returns the extractor of a score: what features or classes were computed by."""
+    return protocol.get("extractor", protocol.get("agreement_with", ""))
+
+
 def describe_command(config: Config) -> str:
     """Returns a command that trains with the same settings, by the nearest preset."""
     commands: list[list[str]] = []
@@ -117,6 +149,8 @@ def describe_command(config: Config) -> str:
         ]
         commands.append(["sagan-tf", "train", f"--config={name}", *changed])
     shortest: list[str] = sorted(commands, key=len)[0]
+    if config.dataset == "folder":
+        shortest.append("--data_dir=DIR")
     return shlex.join(shortest)
 
 
@@ -134,7 +168,7 @@ def _describe_time(run: "Run") -> str:
     seconds = 3600 * float(history.hours(run.step))
     text = f"{run.step:,} steps in {format_duration(seconds)}"
     if history.last_step > run.step:
-        text += f", of a run that went on to step {history.last_step:,}"
+        text += f", of a run to step {history.last_step:,}"
     return "".join([text, ".", *dict.fromkeys(map(_describe_start, history.starts))])
 
 
@@ -158,7 +192,7 @@ def _describe_scores(run: "Run") -> str:
                 _format(yardsticks.get(kind, {}).get("scores", {}).get(name))
                 for kind in ("held_out", "noise")
             )
-            extractor = protocol.get("extractor", protocol.get("agreement_with", ""))
+            extractor = name_extractor(protocol)
             rows.append(f"| {name} | {extractor} | {score:.4g} | {real} | {noise} |")
     if not rows:
         return "None yet: `sagan-tf evaluate --workdir=DIR` computes them."

@@ -1,7 +1,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sagan_tf.export.card import find_source, make_card
+from sagan_tf.export.card import (
+    find_source,
+    make_card,
+    name_extractor,
+    write_card,
+)
 from sagan_tf.export.inference import replacing_export
 from sagan_tf.export.keras_file import export_keras
 from sagan_tf.export.networks import write_networks
@@ -46,7 +51,7 @@ def export_hub(run: "Run", path: str | Path) -> Path:
         write_networks(run, partial)
         metadata = _describe(run, name).to_yaml()
         card = ModelCard(f"---\n{metadata}\n---\n\n{make_card(run, name)}")
-        card.save(partial / "README.md")
+        write_card(partial, str(card), Path(path))
     return Path(path)
 
 
@@ -60,7 +65,7 @@ def _describe(run: "Run", name: str) -> Any:
             dataset_type=config.dataset,
             dataset_name=config.dataset,
             metric_type=metric,
-            metric_name=f"{metric} by {record['protocol'].get('extractor', name)}",
+            metric_name=f"{metric} by {name_extractor(record['protocol'])}",
             metric_value=score,
         )
         for record in read_records(records_path(config.run_dir, run.step))

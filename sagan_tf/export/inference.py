@@ -13,6 +13,7 @@ from sagan_tf.files import replacing
 from sagan_tf.layers import SpectralNormalization
 from sagan_tf.models.network import Generator
 from sagan_tf.sampling import Sampler
+from sagan_tf.text import format_names
 from sagan_tf.types import Tensor
 
 LARGEST_DIFFERENCE = 1e-4  # of float32 images in [-1, 1], and of attention scores
@@ -41,14 +42,29 @@ class Inference(NamedTuple):
     expected: dict[str, Outputs]
 
 
-def prepare_inference(sampler: Sampler) -> Inference:
-    """Copies the generator of a sampler for inference."""
+def copy_in_float32(sampler: Sampler) -> Sampler:
+    """Returns a sampler of a copy of the generator, which computes in float32.
+
+    Half precision is for training: its images differ between machines.
+    """
     own = sampler.generator
     generator = type(own).from_config({**own.get_config(), "dtype": "float32"})
     generator.build((None, generator.latent_dim))
     generator.set_weights(own.get_weights())
+    return Sampler(generator, sampler.latent_distribution)
+
+
+def ensure_float32(sampler: Sampler) -> Sampler:
+    """Returns a sampler that computes in float32: a copy, if this one does not."""
+    is_float32 = sampler.generator.compute_dtype == "float32"
+    return sampler if is_float32 else copy_in_float32(sampler)
+
+
+def prepare_inference(sampler: Sampler) -> Inference:
+    """Copies the generator of a sampler for inference."""
+    generator = copy_in_float32(sampler).generator
     functions, inputs = make_functions(generator), make_inputs(sampler)
-    # As the other runtimes: a GPU may round products to TF32.
+    # On the CPU, like the other runtimes: a GPU may round products to TF32.
     with tf.device("CPU"):
         expected = {
             name: function(*inputs.values()) for name, function in functions.items()
@@ -69,7 +85,8 @@ def replacing_export(
 ) -> Iterator[Path]:
     """Gives a new folder that replaces an earlier export at the end, and nothing else.
 
-    See `sagan_tf.files.replacing`.
+    Files of the earlier export that the new one does not have are taken for somebody's
+    own, unless their names begin with a dot. See `sagan_tf.files.replacing`.
 
     Args:
         path: Folder.
@@ -77,18 +94,33 @@ def replacing_export(
         failures: Exceptions that mean that writing failed.
 
     Raises:
-        UserError: if the folder has files but is no such export, or writing fails.
+        UserError: if the folder has other files than such an export, or writing fails.
     """
     path = Path(path)
     is_export = (path / marker).exists() and not (path / "checkpoints").exists()
     if path.is_dir() and any(path.iterdir()) and not is_export:
         raise UserError(
             f"{path} holds other files than such an export, which would replace them. "
-            "Give another folder"
+            "Move them"
         )
     with replacing(path, failures) as partial:
         partial.mkdir()
         yield partial
+        others = _list_files(path) - _list_files(partial)
+        if others:
+            raise UserError(
+                f"{path} holds other files than such an export, which would replace "
+                f"them: {format_names(sorted(others))}. Move them"
+            )
+
+
+def _list_files(folder: Path) -> set[str]:
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {
+        path.as_posix()
+        for path in paths
+        if not any(part.startswith(".") for part in path.parts)
+    }
 
 
 def make_inputs(sampler: Sampler, count: int = 8) -> dict[str, np.ndarray]:
@@ -133,13 +165,13 @@ def check_equal(
     Raises:
         UserError: if the difference is larger, or the outputs are others.
     """
-    if set(outputs) != set(expected):
+    found, right = _describe(outputs), _describe(expected)
+    if found != right:
         raise UserError(
-            f"{what} has the outputs {', '.join(sorted(outputs))} instead of "
-            f"{', '.join(sorted(expected))}. Nothing was exported"
+            f"{what} has the outputs {found} instead of {right}. Nothing was exported"
         )
     difference = max(
-        float(reduce(np.abs(np.asarray(outputs[name]) - np.asarray(own))))
+        float(reduce(np.abs(np.float32(outputs[name]) - np.float32(own))))
         for name, own in expected.items()
     )
     # Not "difference > bound": NaN must not pass.
@@ -149,3 +181,9 @@ def check_equal(
             f"{bound:g} is allowed. Nothing was exported"
         )
     return difference
+
+
+def _describe(outputs: Outputs) -> str:
+    return ", ".join(
+        f"{name} {list(np.shape(outputs[name]))}" for name in sorted(outputs)
+    )

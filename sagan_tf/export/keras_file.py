@@ -4,6 +4,7 @@ import keras
 
 from sagan_tf.export.inference import (
     check_equal,
+    ensure_float32,
     make_functions,
     make_inputs,
     replacing_export,
@@ -15,7 +16,8 @@ def export_keras(sampler: Sampler, path: str | Path) -> Path:
     """Writes a generator as `generator.keras`, which `keras.saving.load_model` reads.
 
     Its layers are this package's: `import sagan_tf.models` before loading it. Any
-    backend of Keras will do. An earlier export at `path` is replaced.
+    backend of Keras will do. It computes in float32. An earlier export at `path` is
+    replaced.
 
     Args:
         sampler: `Sampler` of the generator.
@@ -28,7 +30,7 @@ def export_keras(sampler: Sampler, path: str | Path) -> Path:
         UserError: if it cannot be written, or gives other images. An earlier export
             stays as it is then.
     """
-    generator = sampler.generator
+    generator = ensure_float32(sampler).generator
     with replacing_export(path, "generator.keras") as partial:
         generator.save(partial / "generator.keras")
         loaded = keras.saving.load_model(partial / "generator.keras", compile=False)

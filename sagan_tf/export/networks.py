@@ -1,7 +1,7 @@
 import dataclasses
 from pathlib import Path
 
-from sagan_tf.export.card import make_card
+from sagan_tf.export.card import make_card, write_card
 from sagan_tf.export.inference import replacing_export
 from sagan_tf.files import write_text
 from sagan_tf.model_files import FILE, save_networks
@@ -35,7 +35,7 @@ def export_networks(run: Run, path: str | Path) -> Path:
     with replacing_export(path, FILE) as partial:
         write_networks(run, partial)
         name = run.config.run_dir.resolve().name
-        write_text(partial / "README.md", make_card(run, name))
+        write_card(partial, make_card(run, name), path)
     return path
 
 

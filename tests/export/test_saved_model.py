@@ -1,6 +1,9 @@
+import subprocess
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from sagan_tf import Sampler
 from sagan_tf.errors import UserError
@@ -33,6 +36,7 @@ def test_the_saved_model_is_run_by_tensorflow_alone(sampler, tmp_path, monkeypat
     assert seen == [
         ("serving_default", images),
         ("attention", {**images, "attention_16x16": (8, 256, 256)}),
+        ("sample", images),
     ]
     inputs = inference.make_inputs(sampler, 2)
     with pytest.raises(UserError, match="cannot run it.*no_such"):
@@ -65,8 +69,42 @@ def test_differences_and_nan_are_refused(images):
     expected = {"images": np.zeros((1, 2))}
     with pytest.raises(UserError, match="X differs"):
         inference.check_equal("X", {"images": images}, expected)
-    with pytest.raises(UserError, match="X has the outputs image instead of images"):
+    with pytest.raises(UserError, match=r"outputs image \[1, 2\] instead of images \["):
         inference.check_equal("X", {"image": images}, expected)
+    with pytest.raises(UserError, match=r"images \[1, 1\] instead of images \[1, 2\]"):
+        inference.check_equal("X", {"images": images[:, :1]}, expected)
+
+
+def test_pixels_that_are_lower_differ():
+    outputs, expected = {"images": np.uint8([[3]])}, {"images": np.uint8([[7]])}
+    assert inference.check_equal("X", outputs, expected, bound=4) == 4
+
+
+@pytest.mark.parametrize("export", [export_keras, export_saved_model])
+def test_exports_of_half_precision_compute_in_float32(export, sampler, tmp_path):
+    own = sampler.generator
+    config = {**own.get_config(), "dtype": "mixed_bfloat16"}
+    half = DCGANGenerator.from_config(config)
+    half.build((None, half.latent_dim))
+    half.set_weights(own.get_weights())
+    folder = export(Sampler(half), tmp_path / "export")
+    inputs = inference.make_inputs(sampler, 2)
+    if export is export_keras:
+        loaded = keras.saving.load_model(folder / "generator.keras")
+        images = loaded(*inputs.values())
+    else:
+        loaded = tf.saved_model.load(str(folder)).signatures["serving_default"]
+        images = loaded(**{name: tf.constant(x) for name, x in inputs.items()})[
+            "images"
+        ]
+    np.testing.assert_allclose(images, own(*inputs.values()), atol=1e-5)
+
+
+def test_a_process_that_is_killed_is_one_clear_line(tmp_path, monkeypatch):
+    done = subprocess.CompletedProcess([], -9, "", "")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    with pytest.raises(UserError, match="cannot run it: exit code -9"):
+        saved_model.run_saved_model(tmp_path, "sample", {"seed": np.int32(0)})
 
 
 def test_small_differences_are_returned():
@@ -97,4 +135,10 @@ def test_other_files_are_not_replaced(sampler, tmp_path):
     earlier = tmp_path / "earlier"
     for _ in range(2):
         export_keras(sampler, earlier)
-    assert [file.name for file in earlier.iterdir()] == ["generator.keras"]
+        assert [file.name for file in earlier.iterdir()] == ["generator.keras"]
+        (earlier / ".DS_Store").touch()
+    (earlier / "mine").mkdir()
+    (earlier / "mine" / "notes.txt").touch()
+    with pytest.raises(UserError, match="replace them: mine/notes.txt. Move them"):
+        export_keras(sampler, earlier)
+    assert (earlier / "mine" / "notes.txt").exists()

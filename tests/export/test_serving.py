@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf import Sampler
+from sagan_tf.export import serving
 from sagan_tf.export.serving import export_serving
 from sagan_tf.models.resnet import ResNetGenerator
 
@@ -23,7 +24,7 @@ def test_versions_are_kept_and_warm_up_requests_are_served(sampler, tmp_path):
     assert sorted(path.name for path in (folder / "digits").iterdir()) == ["12", "4"]
     model = tf.saved_model.load(str(folder / "digits" / "12"))
     path = folder / "digits/12/assets.extra/tf_serving_warmup_requests"
-    sizes = []
+    seen = []
     for record in tf.data.TFRecordDataset(str(path)):
         log = logs.PredictionLog.FromString(record.numpy())
         request = log.predict_log.request
@@ -31,7 +32,29 @@ def test_versions_are_kept_and_warm_up_requests_are_served(sampler, tmp_path):
         signature = model.signatures[request.model_spec.signature_name]
         inputs = {name: tf.make_ndarray(x) for name, x in request.inputs.items()}
         images = signature(**{name: tf.constant(x) for name, x in inputs.items()})
-        expected = sampler.generator(inputs["latents"], inputs["labels"])
-        np.testing.assert_allclose(images["images"], expected, atol=1e-5)
-        sizes.append(len(inputs["latents"]))
-    assert sizes == [1, 8]
+        images = images["images"].numpy().astype(float)
+        count = len(images)
+        if request.model_spec.signature_name == "sample":
+            assert np.abs(images - sampler.generate(count)).max() <= 1
+        else:
+            expected = sampler.generator(inputs["latents"], inputs["labels"])
+            np.testing.assert_allclose(images, expected, atol=1e-5)
+        seen.append((request.model_spec.signature_name, count))
+    names = ("serving_default", "attention", "sample")
+    assert seen == [(name, count) for count in (1, 8) for name in names]
+
+
+def test_a_second_model_stays_beside_the_first(sampler, tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    monkeypatch.setattr(serving, "export_saved_model", lambda _, path: path.mkdir())
+    for name in ("digits", 'my "run"'):
+        folder = export_serving(sampler, tmp_path / "serving", name, 4)
+    config = (folder / "models.config").read_text()
+    assert config.count("base_path") == 2
+    assert 'name: "digits"' in config and 'base_path: "/models/my-run-"' in config
+    text_format = pytest.importorskip("google.protobuf.text_format")
+    module = pytest.importorskip("tensorflow_serving.config.model_server_config_pb2")
+    parsed = text_format.Parse(config, module.ModelServerConfig())
+    assert [each.name for each in parsed.model_config_list.config] == [
+        *("digits", "my-run-")
+    ]
