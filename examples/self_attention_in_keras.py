@@ -91,8 +91,9 @@ def build(with_attention):
 
 
 to_paint = np.abs(test_images - test_targets).max(axis=-1) > 0
+models = {"convolutions": build(False), "attention": build(True)}
 painted = {}
-for name, model in (("convolutions", build(False)), ("attention", build(True))):
+for name, model in models.items():
     model.compile(keras.optimizers.Adam(2e-3), "mse")
     model.fit(images, targets, batch_size=32, epochs=15, verbose=0)
     painted[name] = model.predict(test_images, verbose=0)
@@ -107,6 +108,7 @@ for name, model in (("convolutions", build(False)), ("attention", build(True))):
 # `gamma` starts at 0. So it can be added to a network that is already trained.
 
 # %%
+model = models["attention"]
 attention = model.get_layer("attention")
 print(f"gamma = {float(keras.ops.convert_to_numpy(attention.gamma)):.2f}")
 
@@ -160,7 +162,7 @@ if plt:
     figure.savefig("self_attention.png")
 
 # %% [markdown]
-# The cross is the query. It attends to both squares, and mostly more to the colored
+# The cross is the query. It attends to both squares, and usually more to the colored
 # one, wherever that is.
 #
 # ## In a GAN

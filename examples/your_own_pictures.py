@@ -35,8 +35,8 @@ PICTURES = Path("my_pictures")
 # ## Pictures
 #
 # JPEG, PNG, WebP and more, of any size, in one folder or in sub-folders. A few thousand
-# are a start. If there is no folder yet, the next cell draws 2,000 pictures to go on
-# with: bright disks and squares on a dark background that fades.
+# are a start. If there is no folder yet, the next cell draws 2,000 pictures to learn
+# from: bright disks and squares on a dark background that fades.
 
 # %%
 if not PICTURES.exists():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FILE = "networks.npz"
 _COMPARED = 256  # images
-_LEAST_HALVED = 2000  # numbers: smaller arrays change pixels and save nothing
+_LEAST_HALVED = 2000  # numbers: halving smaller arrays saves little
 # The names in the file, and the attributes of `SAGAN`. The file has no other generator
 # than the EMA generator.
 _NETWORKS = {"generator": "ema_generator", "discriminator": "discriminator"}

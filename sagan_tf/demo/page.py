@@ -171,7 +171,7 @@ def make_demo(run: Run) -> Any:
                 elem_classes="pixels",
                 buttons=["download_all", "fullscreen"],
             )
-        gr.Markdown("## From one image to another")
+        gr.Markdown("## Interpolation")
         with gr.Row():
             with gr.Column():
                 first = gr.Slider(1, MOST_IMAGES, 1, step=1, label="From image")

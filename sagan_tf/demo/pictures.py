@@ -104,7 +104,7 @@ class Pictures:
             _outline(picture, query, maps.queries)
             caption = (
                 f"{name}. Brightest: {scores.max():.1%}, "
-                f"{scores.max() * scores.size:.0f} times a uniform share"
+                f"{scores.max() * scores.size:.0f} times a uniform score"
             )
             shown.append((picture, caption))
         return shown
@@ -118,7 +118,7 @@ class Pictures:
         second: int,
         position: int,
     ) -> Image.Image:
-        """Returns an image on the way from one image to another.
+        """Returns an image of the interpolation between two images.
 
         Args:
             seed: As in `generate`.
@@ -142,7 +142,7 @@ class Pictures:
         return _enlarge(self._run.sampler.render(latents, weights, batch_size=1)[0])
 
     def find_pixel(self, column: int, row: int) -> tuple[int, int]:
-        """Returns the pixel of an image, of a pixel of its enlarged picture."""
+        """Converts a pixel of the enlarged picture to a pixel of the image."""
         zoom = _zoom(self.size)
         return column // zoom, row // zoom
 

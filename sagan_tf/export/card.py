@@ -77,7 +77,7 @@ def make_card(run: "Run", name: str) -> str:
 
 ![Generated images](samples.png)
 
-A Self-Attention GAN ([Zhang et al., 2019](https://arxiv.org/abs/1805.08318)): EMA
+A Self-Attention GAN ([Zhang et al., 2018](https://arxiv.org/abs/1805.08318)): EMA
 generator and discriminator of step {run.step:,}, for {color} images{classes}, \
 {config.image_size} px.
 

@@ -81,7 +81,8 @@ def write_attention(
         )
     _save_sheets(layers, images, points, folder, "generated")
     sets = [(images, _caption("Generated", images, classes, run.config), layers)]
-    real = _load_real(run.config, num_real)
+    looked_at = num_real if run.discriminator.attention_resolutions else 0
+    real = _load_real(run.config, looked_at)
     if real is not None:
         images, real_labels = real
         classes = real_labels if sampler.num_classes else None

@@ -47,7 +47,7 @@ def test_a_pixels_attention_is_outlined_and_lit(run):
     latents = run.sampler.latents(2)[1:]
     (maps,) = trace_attention(run.generator, latents, np.array([0]))
     peak = maps.scores[0, 15].max()
-    assert captions[0].endswith(f"{peak:.1%}, {peak * 256:.0f} times a uniform share")
+    assert captions[0].endswith(f"{peak:.1%}, {peak * 256:.0f} times a uniform score")
     picture = np.asarray(shown[0][0])
     assert (picture[1, 512 - 31] == 255).all()  # the outline, at the upper right
 

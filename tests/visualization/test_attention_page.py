@@ -127,7 +127,7 @@ def test_a_click_shows_the_attention_map_of_a_query(driver):
     click(driver, 31, 31)  # the last query attends to key 66 - 64
     assert_lit(driver, slice(0, 4), slice(8, 12))
     scale = driver.find_element("id", "scale").text
-    assert scale == "Brightest: 100% of its attention, 64.0 times a uniform share"
+    assert scale == "Brightest: 100% of its attention, 64.0 times a uniform score"
 
 
 def test_pointing_shows_a_query_until_the_pointer_leaves(driver):
