@@ -277,6 +277,30 @@ def test_the_page_survives_any_name(name, browser, tmp_path):
     assert_lit(browser, slice(0, 16), slice(16, 32))
 
 
+def test_sixteen_images_of_64_px_take_3_megabytes(tmp_path):
+    """With the attention layers of `celeb_a`, as `sagan-tf attend` shows them."""
+    random = np.random.default_rng(0)
+    generator = [
+        (f"Generator {size}×{size}", make_random_maps(random, 16, size, channels))
+        for size, channels in ((16, 128 // 8), (32, 64 // 8))
+    ]
+    discriminator = [
+        (f"Discriminator {size}×{size}", make_random_maps(random, 16, size, channels))
+        for size, channels in ((8, 256 // 8), (4, 512 // 8))
+    ]
+    images = random.integers(0, 256, (16, 64, 64, 3), np.uint8)
+    path = tmp_path / "page.html"
+    captions = [f"Generated {number}" for number in range(16)]
+    layers = generator + discriminator
+    write_attention_page(path, "title", [(images, captions, layers)])
+    assert path.stat().st_size < 3e6
+
+
+def make_random_maps(random, batch, size, channels):
+    query, key = random.standard_normal((2, batch, size**2, channels), np.float32)
+    return make_maps((size, size), (size, size), query, key, np.zeros(batch))
+
+
 @pytest.mark.parametrize("normalize_over", ["keys", "queries"])
 def test_each_image_has_its_own_scores_and_effect(browser, tmp_path, normalize_over):
     random = np.random.default_rng(0)
