@@ -35,6 +35,7 @@ def test_train_step_refuses_what_training_refuses():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_memory_of_attention_in_chunks():
     """The scores of a step would take 4 GiB; ten times as many do not fit at all."""
     flags = ("--pool_sizes=1", "--chunk_sizes=auto", "--repeats=2")
@@ -44,12 +45,14 @@ def test_the_memory_of_attention_in_chunks():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_sampling():
     found = measure("benchmarks/sampling.py", "--num_images=256", "--repeats=1")
     assert 0.5 < found["times_the_generator"] < 10
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_scaling():
     flags = ("--sizes=32", "--widths=4,8", "--config=digits", "--batch_size=4")
     narrow, wide = measure("benchmarks/scaling.py", *flags)["rows"]
@@ -58,6 +61,7 @@ def test_scaling():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_kernel_gradient():
     flags = ("--precision=mixed_bfloat16", "--repeats=1")
     cases = measure("benchmarks/kernel_gradient.py", *flags)["cases"]
@@ -65,6 +69,7 @@ def test_kernel_gradient():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_exports():
     pytest.importorskip("tf2onnx")
     flags = ("--workdirs=pretrained/digits", "--batch_size=4", "--repeats=1")
@@ -81,6 +86,7 @@ def test_exports():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_startup():
     seconds = measure("benchmarks/startup.py", "--repeats=1")["seconds"]
     # Single times, while other tests run: the closer pairs may change places.

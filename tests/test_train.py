@@ -56,21 +56,18 @@ def test_the_run_directory(workdir):
     assert datetime.timedelta(0) <= age < datetime.timedelta(hours=1)
 
 
-SLOW_MOMENTS = [
-    "config.json",  # before the first step
-    "checkpoints/step-3.index",
-    "samples/000012.png",  # after the last step, before its checkpoint
-    "export",
+EXHAUSTIVE = (pytest.mark.slow, pytest.mark.exhaustive)
+MOMENTS = [
+    pytest.param("config.json", marks=EXHAUSTIVE),  # before the first step
+    pytest.param("checkpoints/step-3.index", marks=EXHAUSTIVE),
+    "checkpoints/step-6.data-00000-of-00001",
+    # After the last step, before its checkpoint.
+    pytest.param("samples/000012.png", marks=pytest.mark.slow),
+    pytest.param("export", marks=EXHAUSTIVE),
 ]
 
 
-@pytest.mark.parametrize(
-    "moment",
-    [
-        "checkpoints/step-6.data-00000-of-00001",
-        *(pytest.param(moment, marks=pytest.mark.slow) for moment in SLOW_MOMENTS),
-    ],
-)
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_a_killed_run_resumes_to_the_same_weights(moment, workdir, tmp_path):
     process = start("train.py", f"--workdir={tmp_path}", *TINY)
     wait_for(tmp_path / moment, process)
