@@ -463,6 +463,16 @@ def test_defaults_are_those_of_the_methods(name):
         assert values[flag].default == default, flag
 
 
+def test_exports_go_to_the_folder_that_is_named(workdir, tmp_path, call):
+    one, several = tmp_path / "one", tmp_path / "several"
+    call("export", f"--workdir={workdir}", "--format=networks", f"--output={one}")
+    assert (one / "networks.npz").exists()
+    formats = "--format=networks,keras"
+    call("export", f"--workdir={workdir}", formats, f"--output={several}")
+    assert (several / "networks" / "networks.npz").exists()
+    assert (several / "keras" / "generator.keras").exists()
+
+
 def test_a_missing_package_is_named(fails, monkeypatch):
     """As after `pip install --no-deps .`, for the layers alone."""
     for name in ("files", "commands.doctor"):

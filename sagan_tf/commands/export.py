@@ -1,5 +1,7 @@
 """Exports a run's EMA generator for other programs."""
 
+from pathlib import Path
+
 from absl import flags
 
 from sagan_tf.commands.run_flags import define_run_flags, definers, open_run
@@ -17,6 +19,12 @@ def define_flags(values: flags.FlagValues) -> None:
         "more for the Hugging Face Hub. The images of other runtimes are compared with "
         "the run's.",
     )
+    define.string(
+        "output",
+        None,
+        "Folder to write; of several formats, each has a folder in it. The default is "
+        "export/FORMAT in the run directory.",
+    )
 
 
 def run(values: flags.FlagValues) -> None:
@@ -27,5 +35,8 @@ def run(values: flags.FlagValues) -> None:
     for name in values.format or [""]:
         check_format(name)
     for name in values.format:
-        path = run.export(format=name)
+        output = values.output
+        if output and len(values.format) > 1:
+            output = Path(output, name)
+        path = run.export(output, format=name)
         print(f"{FORMATS[name].title} of step {run.step} saved to {path}", flush=True)

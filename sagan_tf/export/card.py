@@ -57,13 +57,14 @@ SOURCES = {
 _LEFT_OUT = ("workdir", "data_dir", "log_interval", "sample_interval")
 
 
-def make_card(run: "Run", name: str) -> str:
+def make_card(run: "Run", name: str, others: str = "") -> str:
     """Returns the card's text in Markdown, without metadata.
 
     Args:
         run: `Run`. Without logs the card does not say how long it took. Networks that
             were handed on keep the card that they came with.
         name: What to call the model.
+        others: What else is in the folder, in Markdown.
     """
     if run.networks_dir and (run.networks_dir / CARD).exists():
         text = (run.networks_dir / CARD).read_text(encoding="utf-8")
@@ -95,7 +96,7 @@ images = run.generate(16)  # uint8 [16, {config.image_size}, {config.image_size}
 {config.channels}]
 ```
 
-DIR is the folder of this file.
+DIR is the folder of this file. Both need the package sagan_tf.{others}
 
 ## Training
 

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from sagan_tf.run import Run
 
 _TASK = "unconditional-image-generation"
+_OTHERS = """
+Without it,
+`onnx/generator.onnx` runs with ONNX Runtime, and `saved_model/` with TensorFlow: the
+inputs are `latents` float32 `[batch, latent_dim]` and, with classes, `labels` int32
+`[batch]`; `images` are float32 in `[-1, 1]`. `keras/generator.keras` is for Keras with
+any backend, and this package's layers."""
 
 
 def export_hub(run: "Run", path: str | Path) -> Path:
@@ -50,7 +56,8 @@ def export_hub(run: "Run", path: str | Path) -> Path:
         export_onnx(run.sampler, partial / "onnx")
         write_networks(run, partial)
         metadata = _describe(run, name).to_yaml()
-        card = ModelCard(f"---\n{metadata}\n---\n\n{make_card(run, name)}")
+        text = make_card(run, name, _OTHERS)
+        card = ModelCard(f"---\n{metadata}\n---\n\n{text}")
         write_card(partial, str(card), Path(path))
     return Path(path)
 

@@ -101,7 +101,7 @@ def replacing_export(
     if path.is_dir() and any(path.iterdir()) and not is_export:
         raise UserError(
             f"{path} holds other files than such an export, which would replace them. "
-            "Move them"
+            "Give another folder (--output)"
         )
     with replacing(path, failures) as partial:
         partial.mkdir()
@@ -110,7 +110,8 @@ def replacing_export(
         if others:
             raise UserError(
                 f"{path} holds other files than such an export, which would replace "
-                f"them: {format_names(sorted(others))}. Move them"
+                f"them: {format_names(sorted(others))}. Move "
+                "them, or give another folder (--output)"
             )
 
 
