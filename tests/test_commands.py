@@ -4,7 +4,6 @@ import importlib
 import inspect
 import json
 import shutil
-import sys
 
 import keras
 import numpy as np
@@ -475,9 +474,11 @@ def test_exports_go_to_the_folder_that_is_named(workdir, tmp_path, call):
 
 def test_a_missing_package_is_named(fails, monkeypatch):
     """As after `pip install --no-deps .`, for the layers alone."""
-    for name in ("files", "commands.doctor"):
-        monkeypatch.delitem(sys.modules, f"sagan_tf.{name}", raising=False)
-    monkeypatch.setitem(sys.modules, "psutil", None)
+
+    def import_module(name):
+        raise ModuleNotFoundError("No module named 'psutil'", name="psutil")
+
+    monkeypatch.setattr(importlib, "import_module", import_module)
     assert "need the package psutil, which is missing: python -m pip" in fails("doctor")
 
 

@@ -43,7 +43,7 @@ def test_an_mp4_has_all_frames(tmp_path):
 
 def test_an_mp4_without_imageio_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    message = "unlike a GIF, needs imageio_ffmpeg: .*sagan_tf.video."
+    message = "unlike a GIF, needs imageio_ffmpeg: .*requirements-video.txt"
     with pytest.raises(UserError, match=message):
         save_video(FRAMES, tmp_path / "video.mp4")
 
