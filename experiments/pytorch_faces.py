@@ -1,8 +1,11 @@
-"""python -m experiments.pytorch_faces --reference=DIR --workdir=RUN
+"""python -m experiments.pytorch_faces --reference=DIR --workdir=RUN --steps=N
 
 The other side of a comparison at equal time: trains a 64 px SAGAN in PyTorch on the
 images of a run, by its own recipe, and scores it by the same extractors. DIR has its
 networks, `Generator` and `Discriminator`, in `torch_sagan64.py`.
+
+The seconds of a step are printed. With those of the run on the same quiet machine, they
+say how many steps take as long as the run.
 """
 
 import argparse
@@ -30,7 +33,7 @@ def main() -> None:
     )
     parser.add_argument("--reference", required=True, help="torch_sagan64.py's folder")
     parser.add_argument("--workdir", required=True, help="the run on this side")
-    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", default="runs/pytorch_faces.npz")
     arguments = parser.parse_args()
@@ -39,7 +42,7 @@ def main() -> None:
         _check(run.config, Path(arguments.reference), Path(arguments.output))
         images, _ = load_images(run.config)
         sys.path.insert(0, arguments.reference)
-        generated = train(images, 60 * arguments.minutes, arguments.seed)
+        generated = train(images, arguments.steps, arguments.seed)
         Path(arguments.output).parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(arguments.output, images=generated)
         for extractor in load(run.config):
@@ -57,8 +60,8 @@ def _check(config: Config, reference: Path, output: Path) -> None:
         raise UserError(f"--output takes FILE.npz. Received: {output}")
 
 
-def train(images: np.ndarray, seconds: float, seed: int) -> np.ndarray:
-    """Trains for some time, and generates images.
+def train(images: np.ndarray, steps: int, seed: int) -> np.ndarray:
+    """Trains, and generates images.
 
     Hinge loss, Adam with learning rates 1e-4 and 4e-4 and betas 0 and 0.9, batch size
     64, no EMA: the recipe of heykeetae/Self-Attention-GAN. In bfloat16 by autocast,
@@ -66,7 +69,7 @@ def train(images: np.ndarray, seconds: float, seed: int) -> np.ndarray:
 
     Args:
         images: uint8 `[N, 64, 64, 3]`.
-        seconds: Float.
+        steps: Positive integer.
         seed: Integer.
     """
     from torch_sagan64 import Discriminator, Generator
@@ -82,8 +85,8 @@ def train(images: np.ndarray, seconds: float, seed: int) -> np.ndarray:
             (trained, 4e-4),
         )
     )
-    start, step = time.perf_counter(), 0
-    while time.perf_counter() - start < seconds:
+    start = time.perf_counter()
+    for step in range(1, steps + 1):
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
                 fake = _generate(generator)
@@ -95,9 +98,9 @@ def train(images: np.ndarray, seconds: float, seed: int) -> np.ndarray:
             loss = -discriminator(_generate(generator))[0].mean()
         _update(optimize_g, loss)
         _freeze(trained, False)
-        step += 1
         if step % 50 == 0:
-            print(f"Step {step}, {time.perf_counter() - start:.0f} s", flush=True)
+            seconds = (time.perf_counter() - start) / step
+            print(f"Step {step}, {seconds:.3f} s a step", flush=True)
     generator.eval()
     # Autocast has left the vectors of the power iterations in bfloat16.
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):

@@ -14,6 +14,8 @@ def measure(*arguments):
     return json.loads(stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_train_step():
     flags = ("--width=8", "--batch_size=8", "--repeats=3")
     found = measure("benchmarks/train_step.py", "--config=configs/digits.py", *flags)

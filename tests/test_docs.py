@@ -144,8 +144,15 @@ def base(tmp_path_factory, short_classifier):
     return folder
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if COMMANDS[page]])
+def marks_of(page):
+    """The README's commands are run by .ci/run each time."""
+    return [pytest.mark.slow] + [pytest.mark.exhaustive] * (page != "README.md")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=marks_of(page)) for page in PAGES if COMMANDS[page]],
+)
 def test_the_commands_of_a_page_run_in_their_order(page, base, tmp_path, monkeypatch):
     for package in ("plotly", "matplotlib", "onnx", "huggingface_hub"):
         pytest.importorskip(package)

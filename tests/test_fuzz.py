@@ -231,6 +231,7 @@ def evaluated_run(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @settings(max_examples=CASES // 8)
 @given(
     st.lists(st.sampled_from(FILES), min_size=1, max_size=3, unique=True),

@@ -165,18 +165,14 @@ def pictures(tmp_path_factory):
     return folder
 
 
-# test_train and test_commands run digits and mnist_conditional. The rest is slow. Those
-# of which another preset has similar networks need not be run each time.
-FAST = ("mnist_infogan",)
-EXHAUSTIVE = (
-    *("cifar10", "imagenet128_official", "imagenet128_paper"),
-    *("imagenet128_studiogan", "lsun_church"),
-)
+# Each time one preset of each architecture is run: digits and mnist_conditional in
+# test_train and test_commands, and these, of which the second is slow.
+FAST, SLOW = "mnist_infogan", "folder_conditional"
 
 
 def marks_of(name):
-    slow = [] if name in FAST else [pytest.mark.slow]
-    return slow + [pytest.mark.exhaustive] * (name in EXHAUSTIVE)
+    slow = [pytest.mark.slow] * (name != FAST)
+    return slow + [pytest.mark.exhaustive] * (name not in (FAST, SLOW))
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,7 @@ def test_a_stopped_run_resumes_to_the_same_weights_and_log(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_steps_may_be_raised(workdir, tmp_path):
     train(tmp_path, "--steps=5")
     train(tmp_path)
@@ -135,6 +136,7 @@ def test_steps_may_be_raised(workdir, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_scores_of_a_killed_run_resume_and_change_no_weights(workdir, tmp_path):
     inputs = keras.Input((32, 32, 1))
     means = keras.layers.Flatten()(keras.layers.AveragePooling2D(8)(inputs))

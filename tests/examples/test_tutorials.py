@@ -61,6 +61,7 @@ def test_attention_carries_color_across_the_image(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_sagan_in_100_lines_learns_digits(tmp_path):
     from PIL import Image
 

@@ -17,8 +17,8 @@ def sampler():
 
 def test_versions_are_kept_and_warm_up_requests_are_served(sampler, tmp_path):
     logs = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
-    for version in (4, 12):
-        folder = export_serving(sampler, tmp_path / "serving", "digits", version)
+    (tmp_path / "serving" / "digits" / "4").mkdir(parents=True)
+    folder = export_serving(sampler, tmp_path / "serving", "digits", 12)
     config = (folder / "models.config").read_text()
     assert 'name: "digits"' in config and 'base_path: "/models/digits"' in config
     assert sorted(path.name for path in (folder / "digits").iterdir()) == ["12", "4"]

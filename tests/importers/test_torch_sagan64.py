@@ -269,6 +269,7 @@ def test_training_equals_the_reference(workdir, golden, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_an_imported_run_exports_and_resumes(files, golden, tmp_path):
     config = Config(dataset="digits", batch_size=8, steps=300, num_samples=4)
     assert import_sagan64(tmp_path / "run", **files, config=config) == 300

@@ -96,6 +96,7 @@ def test_workers_compute_what_one_process_does(number, alone, tmp_path):
         assert stderr == ""
 
 
+@pytest.mark.slow
 def test_a_run_of_one_process_resumes_on_two_workers(alone, tmp_path):
     shutil.copytree(alone, tmp_path, dirs_exist_ok=True)
     for path in (tmp_path / "checkpoints").glob("step-*"):
@@ -106,6 +107,7 @@ def test_a_run_of_one_process_resumes_on_two_workers(alone, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_of_two_workers_resumes_on_one(alone, tmp_path):
     workdir = f"--workdir={tmp_path}"
     train_on(2, *FEATURES, "--steps=5", workdir)
@@ -115,6 +117,7 @@ def test_a_run_of_two_workers_resumes_on_one(alone, tmp_path):
     assert load_run(tmp_path).generate(2).shape == (2, 32, 32, 1)
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_worker_ends_all_after_the_same_step(tmp_path):
     workers = start_workers(2, "--steps=100000", f"--workdir={tmp_path}")
     wait_for_checkpoint(tmp_path, workers)
@@ -135,6 +138,7 @@ def wait_for_checkpoint(workdir, workers, since=()):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_killed_workers_are_noticed_and_the_run_ends_like_an_undisturbed_one(tmp_path):
     flags = ("--steps=300", "--checkpoint_interval=20", "--evaluation_interval=60")
     flags += ("--evaluation_images=60",)

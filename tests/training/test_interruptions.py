@@ -32,9 +32,8 @@ def undisturbed(tmp_path_factory, environment):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["SIGKILL", pytest.param("SIGTERM", marks=pytest.mark.exhaustive)]
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
 def test_an_interrupted_run_ends_like_an_undisturbed_one(
     name, undisturbed, environment, tmp_path
 ):
