@@ -43,7 +43,7 @@ def get_config() -> Config:
         generator_spectral_normalization=False,
         discriminator_spectral_normalization=False,
         batch_size=32,
-        steps=11_500,
+        steps=10_000,
         loss="non_saturating",
         gradient_penalty="r1",
         gradient_penalty_weight=1.0,

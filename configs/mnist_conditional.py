@@ -24,6 +24,6 @@ def get_config() -> Config:
         load_preset("mnist"),
         conditional=True,
         decay_start_step=4000,
-        decay_end_step=11_500,
+        decay_end_step=10_000,
         workdir=None,
     )

@@ -11,8 +11,8 @@ from experiments.running import run_experiment
 STEPS = 2000
 INTERVAL = 500  # of the checkpoints that are scored
 
-# The paper's networks, narrow, by its recipe, with twice its learning rates: five times
-# is a little better for so short a training, and ten times does not train.
+# PyTorch-StudioGAN's networks for CIFAR-10, narrow, by the paper's recipe with learning
+# rates twice as large.
 BASE = [
     "--config=cifar10",
     "--width=8",
@@ -40,8 +40,8 @@ DATA = {
 }
 
 
-def _place(resolution: int, kind: str = "pooled") -> list[str]:
-    """Flags of an attention, or of what takes its place, in both networks.
+def _attend(resolution: int, kind: str = "pooled") -> list[str]:
+    """Returns the flags of attention, or of its replacement, in both networks.
 
     The discriminator's first map is of 16x16.
     """
@@ -54,7 +54,7 @@ def _place(resolution: int, kind: str = "pooled") -> list[str]:
 
 
 def _update(steps: int) -> list[str]:
-    """Flags of equal learning rates, with so many discriminator updates per step."""
+    """Returns the flags of equal learning rates, and of the discriminator's updates."""
     return [
         f"--discriminator_steps={steps}",
         "--generator_learning_rate=4e-4",
@@ -68,12 +68,12 @@ CHANGES = {
         "--generator_attention_resolutions=",
         "--discriminator_attention_resolutions=",
     ],
-    "attention_8": _place(8),
-    "attention_32": _place(32),
-    "full_attention_16": _place(16, "full"),
-    "residual_8": _place(8, "residual"),
-    "residual_16": _place(16, "residual"),
-    "residual_32": _place(32, "residual"),
+    "attention_8": _attend(8),
+    "attention_32": _attend(32),
+    "full_attention_16": _attend(16, "full"),
+    "residual_8": _attend(8, "residual"),
+    "residual_16": _attend(16, "residual"),
+    "residual_32": _attend(32, "residual"),
     "no_spectral_norm": [
         "--nogenerator_spectral_normalization",
         "--nodiscriminator_spectral_normalization",

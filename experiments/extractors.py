@@ -33,12 +33,12 @@ from sagan_tf.records import read_records, records_path, save_record
 from sagan_tf.run import Run
 
 NUM_IMAGES = 5000
-_AGREEMENT_LABELS = 200  # images per class
+_AGREEMENT_LABELS = 1000  # images per class
 _VERSION = 3  # of this file: changed networks give other scores
 
 
 class Design(NamedTuple):
-    """What tells an extractor from the others."""
+    """The settings of an extractor."""
 
     name: str
     task: str | None  # None is what the data has
@@ -82,18 +82,22 @@ def evaluate(
 ) -> None:
     """Evaluates a run with the files of `load`, unless its checkpoint already was."""
     path = records_path(run.config.run_dir, run.step)
-    protocols = [record["protocol"] for record in read_records(path)]
-    done = {
-        (protocol.get("extractor_sha256"), protocol.get("num_fake"))
-        for protocol in protocols
-    }
+    done = set()
+    for record in read_records(path):
+        protocol = record["protocol"]
+        kind = "agreement" if "agreement_with" in protocol else "scores"
+        count = protocol.get("num_fake")
+        done.add((kind, protocol.get("extractor_sha256"), count))
     for design, extractor in zip(DESIGNS, extractors, strict=True):
-        is_done = (digest_files(extractor), num_images) in done
-        if not is_done:
+        digest = digest_files(extractor)
+        if ("scores", digest, num_images) not in done:
             score(run, extractor, num_images)
-        is_measured = any("agreement_with" in protocol for protocol in protocols)
         if design.name == "labels" and run.config.conditional:
-            if not (is_done and is_measured):
+            if (
+                "agreement",
+                digest,
+                _AGREEMENT_LABELS * len(run.config.classes),
+            ) not in done:
                 measure_agreement(run, extractor, path)
 
 
@@ -127,7 +131,8 @@ def measure_agreement(run: Run, extractor: Path, path: Path) -> None:
     print(f"{run.config.workdir} {scores}")
     protocol = {
         "agreement_with": extractor.name,
-        "agreement_images_per_class": _AGREEMENT_LABELS,
+        "extractor_sha256": digest_files(extractor),
+        "num_fake": len(labels),
         "fake": f"EMA generator at step {run.step}, seed 1, truncation 1",
     }
     save_record(path, scores, protocol)

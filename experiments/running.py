@@ -9,7 +9,7 @@ from pathlib import Path
 
 from experiments.tables import print_tables
 from sagan_tf.errors import UserError
-from sagan_tf.report.page import write_report
+from sagan_tf.report.page import check_packages, write_report
 from sagan_tf.signals import Signals
 
 
@@ -32,8 +32,7 @@ def run_experiment(
         scored_steps: Steps of the checkpoints to score, by default the last one. With
             several, a second table compares the runs after equal times.
     """
-    arguments, others = _parse(description, variants, folder)
-    chosen = arguments.variants.split(",") if arguments.variants else list(variants)
+    arguments, chosen, others = _parse(description, variants, folder)
     commands: dict[Path, list[str]] = {}
     # All variants before the next seed: what else the machine does in an hour slows
     # none of them alone.
@@ -47,6 +46,10 @@ def run_experiment(
         for command in commands.values():
             print(shlex.join(["python", *command]))
         return
+    try:
+        check_packages()
+    except UserError as error:  # now, and not after hours of training
+        raise SystemExit(f"Error: {error}") from None
     scored = [f"--num_images={arguments.num_images}"] if arguments.num_images else []
     if scored_steps:
         scored += ["--steps", *map(str, scored_steps)]
@@ -67,7 +70,8 @@ def run_experiment(
 
 def _parse(
     description: str, variants: Iterable[str], folder: str
-) -> tuple[argparse.Namespace, list[str]]:
+) -> tuple[argparse.Namespace, list[str], list[str]]:
+    """Returns the flags, the names of the chosen variants, and the flags of `train`."""
     # Without abbreviations: --seed must not be taken for --seeds.
     parser = argparse.ArgumentParser(
         description=f"{description} Other flags go to `sagan-tf train`.",
@@ -82,10 +86,10 @@ def _parse(
         "--list", action="store_true", help="print the commands, and run nothing"
     )
     arguments, others = parser.parse_known_args()
-    chosen = arguments.variants.split(",") if arguments.variants else []
+    chosen = arguments.variants.split(",") if arguments.variants else list(variants)
     for name in set(chosen).difference(variants):
         parser.error(f"no variant {name}; there are {', '.join(variants)}")
-    return arguments, others
+    return arguments, chosen, others
 
 
 def _compare(workdirs: Sequence[Path], page: Path, equal_time: bool) -> None:

@@ -3,12 +3,13 @@
 Prints a table in Markdown of what an experiment found, from the files of its run
 directories alone: the mean over the seeds, and the standard deviation. With
 --equal_time the runs are compared at the training time of the fastest ones, where
-scores are interpolated between the checkpoints that were scored. A step counts as long
-as in the fastest interval of `logs/metrics.csv` of any seed: other work on the machine
-slows some.
+scores are interpolated between the checkpoints that were scored. The time of a step is
+that of the fastest row in `logs/metrics.csv` of any seed, since other work on the
+machine slows some rows.
 """
 
 import argparse
+import collections
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from sagan_tf.errors import UserError
-from sagan_tf.report.curves import Group, format_steps, group_runs
+from sagan_tf.report.curves import Group, format_steps, group_runs, is_number
 from sagan_tf.report.history import History, read_histories
 from sagan_tf.report.scores import find_shared, make_tables
 from sagan_tf.text import format_duration
@@ -37,7 +38,8 @@ def main() -> None:
 def print_tables(workdirs: Sequence[str | Path], equal_time: bool = False) -> None:
     """Prints the scores of runs by all extractors, a row for each group of seeds.
 
-    Runs of different data have a table each: an extractor is of its data.
+    Runs of different data have a table each, since each extractor belongs to one data
+    set.
 
     Args:
         workdirs: List of run directories.
@@ -93,23 +95,26 @@ def cut(history: History, seconds: float, seconds_per_step: float) -> History:
     """
     # Without what rounding adds to the last step.
     steps = min(round(seconds / seconds_per_step, 6), history.last_step)
-    until = history.column("step") <= steps
-    times = {"training_seconds": seconds_per_step * history.column("step")}
     by_protocol: dict[str, list[dict[str, Any]]] = {}
     for record in history.evaluations:
         key = json.dumps(find_shared(record["protocol"]), sort_keys=True)
         by_protocol.setdefault(key, []).append(record)
     evaluations = []
     for records in by_protocol.values():
-        scored = [record["step"] for record in records]
+        found: dict[str, list[tuple[int, float]]] = {}
+        for record in records:
+            for name, score in record["scores"].items():
+                if is_number(score):
+                    found.setdefault(name, []).append((record["step"], score))
         scores = {
-            name: _interpolate(steps, scored, [own["scores"][name] for own in records])
-            for name in records[0]["scores"]
+            name: _interpolate(steps, *zip(*points, strict=True))
+            for name, points in found.items()
         }
         evaluations.append({**records[-1], "scores": scores})
     return history._replace(
         metrics={
-            name: column[until] for name, column in (history.metrics | times).items()
+            "step": np.array([steps]),
+            "training_seconds": np.array([steps * seconds_per_step]),
         },
         scores={
             name: own._replace(
@@ -127,16 +132,16 @@ def _interpolate(step: float, steps: Any, values: Any) -> float:
 
 
 def _seconds_per_step(group: Group) -> float:
-    """Returns the time of a step in the fastest interval between rows of any seed."""
-    fastest = np.inf
-    for own in group.histories:
-        seconds, steps = own.column("training_seconds"), own.column("step")
-        if len(steps) == 1:  # with the tracing of the graph in it
-            times = seconds / steps
-        else:
-            times = np.diff(seconds) / np.diff(steps)
-        fastest = min(fastest, float(times.min()))
-    return fastest
+    """Returns the time of a step in the fastest row of any seed.
+
+    Not the difference of two rows' times: steps between a row and an interruption are
+    in neither.
+    """
+    columns = [own.column("images_per_second") for own in group.histories]
+    speeds = np.concatenate(columns)
+    if not np.isfinite(speeds).any():
+        raise UserError(f"{group.label} has logged no times. Leave out --equal_time")
+    return group.histories[0].config.batch_size / float(np.nanmax(speeds))
 
 
 def _training_seconds(history: History) -> float:
@@ -147,13 +152,17 @@ def _print_table(groups: Sequence[Group]) -> None:
     cells: dict[str, dict[str, str]] = {
         group.label: _describe(group) for group in groups
     }
+    uses = collections.Counter[str]()
     for table in make_tables(groups):
+        # Scores of different protocols are not comparable.
+        uses.update(table.columns)
         for row in table.rows:
             own = cells.setdefault(row.label, {})
             for name, cell in zip(table.columns, row.cells(), strict=True):
                 # These have the same names by every extractor. They are in the report.
                 if name not in ("precision", "recall"):
-                    own.setdefault(name, cell)
+                    number = f" (protocol {uses[name]})" if uses[name] > 1 else ""
+                    own[f"{name}{number}"] = cell
     columns = list(dict.fromkeys(name for own in cells.values() for name in own))
     print(f"| | {' | '.join(columns)} |")
     print(f"|{'---|' * (len(columns) + 1)}")

@@ -98,7 +98,7 @@ class Panel(NamedTuple):
         return _COLORS[group % len(_COLORS)], name
 
     def label(self, curve: Curve) -> str:
-        """Returns what tells a curve from the others of this panel."""
+        """Returns the label of a curve in the legend."""
         parts = []
         if len({other.group for other in self.curves}) > 1:
             parts.append(curve.group)
@@ -125,7 +125,7 @@ def group_runs(histories: Sequence[History]) -> list[Group]:
     own = list(groups.values())
     labels = list(_labels(own))
     return [
-        # Run directories of one name in different folders are told apart by these.
+        # Equal names are prefixed with their folders.
         Group(label if labels.count(label) == 1 else f"{runs[0].folder}: {label}", runs)
         for label, runs in zip(labels, own, strict=True)
     ]

@@ -40,6 +40,11 @@ _ATTENDING = 4  # images whose attention maps are shown
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
 
+def check_packages() -> None:
+    """Raises a `UserError` unless the packages of a report are installed."""
+    check_installed("A report", "plot", "plotly", "jinja2")
+
+
 def write_report(workdirs: Sequence[str | Path], output: str | Path) -> Path:
     """Writes a page about a run, or about several side by side.
 
@@ -68,7 +73,7 @@ def write_report(workdirs: Sequence[str | Path], output: str | Path) -> Path:
     path = Path(output)
     if path.suffix != ".html":
         raise UserError(f"--output takes FILE.html. Received: {output}")
-    check_installed("A report", "plot", "plotly", "jinja2")
+    check_packages()
     import jinja2
     from plotly.offline import get_plotlyjs
 

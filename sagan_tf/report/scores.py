@@ -1,6 +1,7 @@
 """The scores of runs in tables, one table per protocol."""
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -137,4 +138,9 @@ def _format(scores: Sequence[float]) -> str:
         return "-"
     if len(scores) == 1:
         return f"{scores[0]:.4g}"
-    return f"{np.mean(scores):.4g} ± {np.std(scores, ddof=1):.2g}"
+    mean, spread = float(np.mean(scores)), float(np.std(scores, ddof=1))
+    if not spread:
+        return f"{mean:.4g} ± 0"
+    # Two digits of the spread, and the mean up to the last one of these.
+    digits = max(1 - math.floor(math.log10(spread)), 0)
+    return f"{mean:.{digits}f} ± {spread:.{digits}f}"

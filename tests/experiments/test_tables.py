@@ -1,7 +1,11 @@
+import re
+
 import numpy as np
 import pytest
 
 from experiments.tables import cut, print_tables
+from sagan_tf.config import Config
+from sagan_tf.errors import UserError
 from sagan_tf.report.history import read_history
 from tests.report.runs import write_run
 from tests.report.test_scores import evaluate
@@ -9,10 +13,9 @@ from tests.report.test_scores import evaluate
 
 @pytest.fixture
 def workdirs(tmp_path):
-    # A row each 50 steps, and 36 seconds for it: the first run is the longer one.
-    slow = write_run(tmp_path / "slow", rows=4, scores=())
-    evaluate(slow, 100, 90.0)
-    evaluate(slow, 200, 10.0)
+    slow = write_run(tmp_path / "slow", rows=4, scores=(), seconds=72)
+    evaluate(slow, 50, 90.0)
+    evaluate(slow, 100, 10.0)
     fast = write_run(tmp_path / "fast", rows=3, scores=(), width=8)
     evaluate(fast, 100, 30.0)
     evaluate(fast, 150, 20.0)
@@ -26,7 +29,7 @@ def test_runs_are_compared_at_their_last_steps(workdirs, capsys):
         "",
         "| | steps | training | fid |",
         "|---|---|---|---|",
-        "| slow | 200 | 2.4 min | 10 |",
+        "| slow | 200 | 4.8 min | 10 |",
         "| fast | 150 | 108 s | 20 |",
         "| held-out real images |  |  | 1.25 |",
     ]
@@ -38,17 +41,17 @@ def test_after_equal_times_scores_are_interpolated(workdirs, capsys):
     assert lines[1] == "digits, 32 px, after 108 s of training"
     # 108 seconds are halfway between the checkpoints at 72 and 144 seconds.
     assert lines[5:7] == [
-        "| slow | 150 | 108 s | 50 |",
+        "| slow | 75 | 108 s | 50 |",
         "| fast | 150 | 108 s | 20 |",
     ]
 
 
 def test_scores_during_training_are_cut_too(tmp_path, capsys):
     # Scores at steps 0, 100 and 200; the other run takes 36 seconds.
-    slow = write_run(tmp_path / "slow", scores=(300.0, 100.0, 20.0))
+    slow = write_run(tmp_path / "slow", scores=(300.0, 100.0, 20.0), seconds=72)
     fast = write_run(tmp_path / "fast", rows=1, scores=(8.0, 6.0), width=8)
     print_tables([slow, fast], equal_time=True)
-    assert "| slow | 50 | 36 s | 200 |" in capsys.readouterr().out
+    assert "| slow | 25 | 36 s | 250 |" in capsys.readouterr().out
 
 
 def test_nothing_is_said_of_steps_before_the_first_score(workdirs, tmp_path, capsys):
@@ -57,7 +60,7 @@ def test_nothing_is_said_of_steps_before_the_first_score(workdirs, tmp_path, cap
     print_tables([*workdirs, short], equal_time=True)
     lines = capsys.readouterr().out.splitlines()
     assert lines[5:8] == [
-        "| slow | 50 | 36 s | - |",
+        "| slow | 25 | 36 s | - |",
         "| fast | 50 | 36 s | - |",
         "| short | 50 | 36 s | 7 |",
     ]
@@ -67,3 +70,36 @@ def test_rounding_does_not_drop_the_last_row(tmp_path):
     history = read_history(write_run(tmp_path / "a", rows=40))
     for time in np.random.default_rng(0).random(200):
         assert cut(history, time * 2000, time).last_step == 2000
+
+
+def test_the_time_of_a_step_is_that_of_the_fastest_row_of_any_seed(tmp_path, capsys):
+    # Other work on the machine slowed one seed, and one row of the other.
+    slowed = write_run(tmp_path / "a_seed0", scores=(300.0, 200.0), seconds=90, seed=0)
+    other = write_run(tmp_path / "a_seed1", scores=(300.0, 200.0), seconds=72, seed=1)
+    log = other / "logs" / "metrics.csv"
+    row = "\n200," + str(50 * Config().batch_size / 36)
+    text = re.sub(r"\n200,[^,]*", row, log.read_text())
+    assert text != log.read_text()
+    log.write_text(text)
+    fast = write_run(tmp_path / "b", rows=2, scores=(8.0, 6.0), width=8)
+    print_tables([slowed, other, fast], equal_time=True)
+    # The 72 seconds of the other run are enough for 100 steps of 36 / 50 seconds.
+    assert "| a (2 seeds) | 100 | 72 s | 200 ± 0 |" in capsys.readouterr().out
+
+
+def test_runs_without_times_are_compared_at_their_last_steps_alone(workdirs):
+    log = workdirs[0] / "logs" / "metrics.csv"
+    log.write_text("step,generator_loss\n50,1\n100,1\n")
+    with pytest.raises(UserError, match="slow has logged no times"):
+        print_tables(workdirs, equal_time=True)
+
+
+def test_scores_of_other_protocols_have_columns_of_their_own(workdirs, capsys):
+    evaluate(workdirs[1], 150, 7.0, images=9)
+    print_tables(workdirs)
+    lines = capsys.readouterr().out.splitlines()
+    assert "| steps | training | fid | fid (protocol 2) |" in lines[3]
+    assert lines[5:7] == [
+        "| slow | 200 | 4.8 min | 10 |  |",
+        "| fast | 150 | 108 s | 20 | 7 |",
+    ]

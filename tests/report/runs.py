@@ -18,8 +18,13 @@ YARDSTICKS = {
 }
 
 
-def write_run(folder, offset=0.0, rows=4, scores=(300.0, 100.0), **settings):
-    """Writes a run whose losses in row k are k + offset and 2 * (k + offset)."""
+def write_run(
+    folder, offset=0.0, rows=4, scores=(300.0, 100.0), seconds=36, **settings
+):
+    """Writes a run whose losses in row k are k + offset and 2 * (k + offset).
+
+    A row is of 50 steps, which have taken some seconds.
+    """
     config = Config(dataset="digits", image_size=32, channels=1, **settings)
     logs = folder / "logs"
     logs.mkdir(parents=True)
@@ -27,7 +32,9 @@ def write_run(folder, offset=0.0, rows=4, scores=(300.0, 100.0), **settings):
     lines = [COLUMNS]
     for k in range(1, rows + 1):
         loss = k + offset
-        lines.append((50 * k, 1000, 36 * k, 72 * k, loss, 2 * loss, 0.01 * k))
+        speed = 50 * config.batch_size / seconds
+        times = (seconds * k, 2 * seconds * k)
+        lines.append((50 * k, speed, *times, loss, 2 * loss, 0.01 * k))
     (logs / "metrics.csv").write_text(
         "".join(",".join(map(str, line)) + "\n" for line in lines)
     )

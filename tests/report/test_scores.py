@@ -37,7 +37,7 @@ def test_scores_of_one_protocol_are_a_table_with_their_spread(tmp_path):
         *("a (2 seeds)", "b", "held-out real images"),
     ]
     # 10 and 14: a standard deviation of 4 / sqrt(2).
-    assert [row.cells() for row in first.rows] == [["12 ± 2.8"], ["30"], ["1.25"]]
+    assert [row.cells() for row in first.rows] == [["12.0 ± 2.8"], ["30"], ["1.25"]]
     assert [row.steps for row in first.rows] == [[200, 300], [200], []]
     assert second.protocol["num_fake"] == "9"
     assert [row.scores for row in second.rows] == [[[31.0]], [[1.25]]]
@@ -49,5 +49,5 @@ def test_scores_during_training_are_those_of_the_last_common_step(tmp_path):
         write_run(tmp_path / "a1", scores=(280.0, 104.0, 1.0), seed=1),
     ]
     (table,) = make_tables(group_runs([read_history(run) for run in runs]))
-    assert [row.cells() for row in table.rows] == [["102 ± 2.8"], ["2"], ["400"]]
+    assert [row.cells() for row in table.rows] == [["102.0 ± 2.8"], ["2"], ["400"]]
     assert table.rows[0].steps == [100]
