@@ -18,14 +18,6 @@ numbers are from its configuration
 
 Expected on a GPU: the published score. The whole run was not made, and no score is
 claimed for it; docs/results.md has the commands, and the row that is to be filled.
-The first steps were made with 10,000 of the training images, in mixed_bfloat16 on two
-CPU cores. The score is `frechet_classifier` of `--evaluation_interval=100`, with 2,000
-images:
-
-    step     0    100   200   300   400   500   600   700   800   900  1,000
-    score  197.4  85.0  54.6  34.9  31.1  21.8  18.3  15.1  12.5  10.6   7.6
-
-These are scores of an earlier classifier. The present one gives others.
 """
 
 from sagan_tf.config import Config

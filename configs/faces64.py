@@ -4,11 +4,11 @@ Faces of CelebA at 64 px in 20 minutes on two CPU cores with bfloat16 arithmetic
 settings of configs/mnist.py, wider, in color, and with what keeps a small data set from
 being memorized.
 
-Expected on the 8,560 training images at hand, in 1,151 s (105 ms a step) of two cores:
-Fréchet distances of 22 ± 3, 7 ± 2 and 20 ± 4 to them by three extractors, over three
-seeds (held-out images, which are of other people: 34, 4.5, 25). docs/results.md has
-what was tried. With constant learning rates they rose again before step 12,000. 9,000
-steps, with decay from 3,000, had 33, 10 and 28.
+Expected on 8,560 of CelebA's training images, in 1,151 s (105 ms a step) on two cores
+of an AMD EPYC (Zen 5): Fréchet distances of 22 ± 3, 7 ± 2 and 20 ± 4 to them by three
+extractors, over three seeds. docs/results.md has what was tried. With constant learning
+rates the distances rose again before step 12,000. 9,000 steps, with decay from 3,000,
+had 33, 10 and 28.
 
 Other faces than CelebA's: `--config=faces64 --dataset=folder --data_dir=my_pictures`.
 """

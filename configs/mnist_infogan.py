@@ -18,7 +18,7 @@ Differences from the source, and their reasons:
 - Samples come from the EMA generator.
 
 Expected: on two CPU cores a step takes 0.23 s, and the 25 epochs an hour and a half.
-docs/results.md has a score after 1,080 steps (252 s). The whole run was not made.
+The whole run was not made.
 """
 
 from sagan_tf.config import Config

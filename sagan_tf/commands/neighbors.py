@@ -36,10 +36,10 @@ def run(values: flags.FlagValues) -> None:
         neighbors=values.neighbors,
         seed=values.seed,
     )
-    print(
-        "Median distance to the nearest training image (RMS of the pixels, 0 to 255):"
-    )
-    print(f"  of a sample                 {result.sample_distance:7.2f}")
-    print(f"  of another training image   {result.real_distance:7.2f}")
-    print("A sample that is much closer is a copy.")
+    print("Distance to the nearest training image (RMS of the pixels, 0 to 255):")
+    print("                               median   smallest")
+    _, sample, real, smallest_sample, smallest_real = result
+    print(f"  of samples                 {sample:9.2f}  {smallest_sample:9.2f}")
+    print(f"  of other training images   {real:9.2f}  {smallest_real:9.2f}")
+    print("A sample much closer than training images are to one another is a copy.")
     print(f"Samples, each with its nearest training images, saved to {result.path}")

@@ -13,22 +13,28 @@ if TYPE_CHECKING:
     from sagan_tf.run import Run
 
 _CHUNK = 2000
-_COMPARED = 100  # samples, and training images, that the medians are taken over
+_COMPARED = 200  # samples, and training images, whose distances are reported
 
 
 class NeighborDistances(NamedTuple):
-    """Median distances to the nearest training image.
+    """Distances to the nearest training image: of samples, and of training images.
+
+    A distance is the root mean square difference of the pixels, from 0 to 255.
 
     Attributes:
         path: The file that was written.
-        sample_distance: Float, that of samples: the root mean square difference of the
-            pixels, from 0 to 255.
-        real_distance: Float, that of training images to another one.
+        sample_distance: Float, the median of 200 samples.
+        real_distance: Float, the median of 200 training images to another one.
+        smallest_sample_distance: Float, the smallest of these samples: the median does
+            not show a few copies.
+        smallest_real_distance: Float, the smallest of these training images.
     """
 
     path: Path
     sample_distance: float
     real_distance: float
+    smallest_sample_distance: float
+    smallest_real_distance: float
 
 
 def write_neighbors(
@@ -78,10 +84,13 @@ def write_neighbors(
     chosen = np.random.default_rng(0).choice(len(real), compared, replace=False)
     # The nearest is the image itself.
     _, real_distances = find_nearest(real[chosen], real, 2, flipped)
+    nearest, real_nearest = distances[:, 0], real_distances[:, 1]
     return NeighborDistances(
         path,
-        float(np.median(distances[:, 0])),
-        float(np.median(real_distances[:, 1])),
+        float(np.median(nearest)),
+        float(np.median(real_nearest)),
+        float(nearest.min()),
+        float(real_nearest.min()),
     )
 
 

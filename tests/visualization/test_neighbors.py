@@ -45,7 +45,7 @@ def run(monkeypatch):
     """
     random = np.random.default_rng(0)
     real = random.integers(0, 256, (30, 4, 4, 1), np.uint8)
-    samples = random.integers(0, 256, (150, 4, 4, 1), np.uint8)
+    samples = random.integers(0, 256, (250, 4, 4, 1), np.uint8)
     samples[:2] = real[11], real[1, :, ::-1]
     monkeypatch.setattr(neighbors, "load_images", lambda config: (real, None))
     return SimpleNamespace(
@@ -67,12 +67,14 @@ def test_each_row_is_a_sample_and_its_neighbors(run, tmp_path):
         order = np.argsort(measure(sample, run.real))[:2]
         np.testing.assert_array_equal(nearest, run.real[order, ..., 0])
     np.testing.assert_array_equal(grid[0, 2], run.real[11, ..., 0])
-    # The medians are over 100 samples, whatever is shown.
-    nearest = [measure(sample, run.real).min() for sample in run.samples[:100]]
+    # The distances are those of 200 samples, whatever is shown.
+    nearest = [measure(sample, run.real).min() for sample in run.samples[:200]]
     real_nearest = [np.sort(measure(image, run.real))[1] for image in run.real]
     assert written.path == path
     assert written.sample_distance == pytest.approx(np.median(nearest))
     assert written.real_distance == pytest.approx(np.median(real_nearest))
+    assert written.smallest_sample_distance == pytest.approx(np.min(nearest))
+    assert written.smallest_real_distance == pytest.approx(np.min(real_nearest))
     assert written[1:] == write_neighbors(run, path, 1, 1)[1:]
     assert written[1:] != write_neighbors(run, path, 3, 2, seed=50)[1:]
 
