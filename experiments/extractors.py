@@ -28,6 +28,8 @@ from sagan_tf.config import Config, load_config
 from sagan_tf.data.preprocessing import scale
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation.classifier import Examples, count_outputs, fit, load_examples
+from sagan_tf.evaluation.held_out import load_held_out
+from sagan_tf.evaluation.yardsticks import Yardstick
 from sagan_tf.files import replacing
 from sagan_tf.records import read_records, records_path, save_record
 from sagan_tf.run import Run
@@ -119,23 +121,34 @@ def score(
 
 
 def measure_agreement(run: Run, extractor: Path, path: Path) -> None:
-    """Saves how many images are assigned to the class that was asked for."""
-    classes = len(run.config.classes)
-    labels = np.arange(classes).repeat(_AGREEMENT_LABELS)
-    images = run.generate(len(labels), seed=1, labels=labels)
+    """Saves how many images are assigned to the class that was asked for.
+
+    The yardstick is how many held-out real images are assigned to their class.
+    """
     network = keras.saving.load_model(extractor, compile=False)
-    logits = network.predict(scale(images), batch_size=500, verbose=0)[1]
-    shares = (logits.argmax(axis=1) == labels).reshape(classes, -1).mean(axis=1)
-    scores = {"agreement": shares.mean(), "agreement_worst_class": shares.min()}
-    scores = {name: float(score) for name, score in scores.items()}
-    print(f"{run.config.workdir} {scores}")
+    labels = np.arange(len(run.config.classes)).repeat(_AGREEMENT_LABELS)
+    images = run.generate(len(labels), seed=1, labels=labels)
+    scores = _count_agreement(network, images, labels)
+    real = load_held_out(run.config)
+    of_real = _count_agreement(network, real.images, real.labels)
+    print(f"{run.config.workdir} {scores}, held-out real {of_real}")
     protocol = {
         "agreement_with": extractor.name,
         "extractor_sha256": digest_files(extractor),
         "num_fake": len(labels),
         "fake": f"EMA generator at step {run.step}, seed 1, truncation 1",
     }
-    save_record(path, scores, protocol)
+    yardstick = Yardstick("held-out real images", len(real.labels), of_real)
+    save_record(path, scores, protocol, {"held_out": yardstick})
+
+
+def _count_agreement(
+    network: keras.Model, images: np.ndarray, labels: np.ndarray
+) -> dict[str, float]:
+    logits = network.predict(scale(images), batch_size=500, verbose=0)[1]
+    agrees = logits.argmax(axis=1) == labels
+    worst = min(agrees[labels == label].mean() for label in np.unique(labels))
+    return {"agreement": float(agrees.mean()), "agreement_worst_class": float(worst)}
 
 
 def load(config: Config) -> list[Path]:

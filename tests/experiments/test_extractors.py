@@ -9,6 +9,7 @@ from experiments import extractors
 from sagan_tf import load_run
 from sagan_tf.config import Config
 from sagan_tf.evaluation import classifier
+from sagan_tf.evaluation.held_out import HeldOut
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.run import Run
 
@@ -56,7 +57,9 @@ def test_extractors_are_kept_for_the_same_images(monkeypatch):
     assert not set(extractors.load(config)) & set(paths)
 
 
-def test_agreement_counts_images_that_are_of_the_class_asked_for(tmp_path):
+def test_agreement_counts_images_that_are_of_the_class_asked_for(tmp_path, monkeypatch):
+    real = HeldOut(np.zeros((4, 32, 32, 1), np.uint8), np.array([1, 0, 1, 1]))
+    monkeypatch.setattr(extractors, "load_held_out", lambda _: real)
     settings = {"image_size": 32, "channels": 1, "width": 8, "conditional": True}
     config = Config(**settings, classes=("a", "b"), workdir=str(tmp_path))
     run = Run(config, build_sagan(config))
@@ -71,6 +74,8 @@ def test_agreement_counts_images_that_are_of_the_class_asked_for(tmp_path):
     extractors.measure_agreement(run, tmp_path / "labels.keras", path)
     (record,) = json.loads(path.read_text())
     assert record["scores"] == {"agreement": 0.5, "agreement_worst_class": 0.0}
+    of_real = record["yardsticks"]["held_out"]["scores"]
+    assert of_real == {"agreement": 0.75, "agreement_worst_class": 0.0}
 
 
 @pytest.mark.parametrize("design", extractors.DESIGNS)
