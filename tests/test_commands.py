@@ -258,7 +258,12 @@ def test_truncation_grid_and_neighbors(workdir, tmp_path, call):
         difference = real[..., 0].astype(float) - sample
         nearest = np.argsort((difference**2).sum(axis=(1, 2)))[:7]
         np.testing.assert_array_equal(row[2:], real[nearest, ..., 0])
-    assert "of another training image" in said
+    lines = [line.split() for line in said.splitlines() if line.startswith("  of ")]
+    assert [line[:-2] for line in lines] == [
+        ["of", "samples"],
+        ["of", "other", "training", "images"],
+    ]
+    assert all(float(line[-1]) <= float(line[-2]) for line in lines)  # the smallest
 
 
 @pytest.fixture
