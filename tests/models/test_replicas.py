@@ -96,7 +96,7 @@ CASES = [
     # Leaky ReLUs make a gradient penalty jump where a rounding error changes a sign:
     # in a third step the losses differed by 2e-4 on one of two kinds of CPU.
     ("dcgan", EVERYTHING, 2),
-    pytest.param("resnet", {"discriminator_steps": 2}, 4, marks=pytest.mark.slow),
+    pytest.param("resnet", {"discriminator_steps": 2}, 4, marks=EXHAUSTIVE),
     # Batches of 8 in its dense layers make a rounding error five times larger a step.
     ("infogan", {"loss": "non_saturating"}, 3),
     pytest.param("dcgan", LAZY, 4, marks=EXHAUSTIVE),

@@ -151,6 +151,7 @@ def quick_classifier(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_after_a_failed_write_of_an_evaluation_the_run_resumes(
     tmp_path, monkeypatch, quick_classifier
 ):
@@ -236,6 +237,7 @@ def test_the_last_evaluation_is_made_up_for(tmp_path, monkeypatch, quick_classif
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_failed_write_of_an_evaluation_or_export_leaves_the_rest(
     tmp_path, undisturbed, monkeypatch, quick_classifier
 ):
@@ -296,6 +298,7 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_on_a_full_disk_resumes_once_there_is_room(small_disk, workdir, capsys):
     kilobytes, reasons = 4, set()
     arguments = None
