@@ -84,22 +84,18 @@ def evaluate(
 ) -> None:
     """Evaluates a run with the files of `load`, unless its checkpoint already was."""
     path = records_path(run.config.run_dir, run.step)
-    done = set()
-    for record in read_records(path):
-        protocol = record["protocol"]
-        kind = "agreement" if "agreement_with" in protocol else "scores"
-        count = protocol.get("num_fake")
-        done.add((kind, protocol.get("extractor_sha256"), count))
+    protocols = [record["protocol"] for record in read_records(path)]
+    done = {
+        (own.get("extractor_sha256"), own.get("num_fake"), "agreement_with" in own)
+        for own in protocols
+    }
     for design, extractor in zip(DESIGNS, extractors, strict=True):
-        digest = digest_files(extractor)
-        if ("scores", digest, num_images) not in done:
+        key = digest_files(extractor)
+        if (key, num_images, False) not in done:
             score(run, extractor, num_images)
         if design.name == "labels" and run.config.conditional:
-            if (
-                "agreement",
-                digest,
-                _AGREEMENT_LABELS * len(run.config.classes),
-            ) not in done:
+            count = _AGREEMENT_LABELS * len(run.config.classes)
+            if (key, count, True) not in done:
                 measure_agreement(run, extractor, path)
 
 

@@ -18,7 +18,13 @@ from typing import Any
 import numpy as np
 
 from sagan_tf.errors import UserError
-from sagan_tf.report.curves import Group, format_steps, group_runs, is_number
+from sagan_tf.report.curves import (
+    Group,
+    format_steps,
+    group_runs,
+    is_number,
+    name_score,
+)
 from sagan_tf.report.history import History, read_histories
 from sagan_tf.report.scores import find_shared, make_tables
 from sagan_tf.text import format_duration
@@ -152,17 +158,16 @@ def _print_table(groups: Sequence[Group]) -> None:
     cells: dict[str, dict[str, str]] = {
         group.label: _describe(group) for group in groups
     }
-    uses = collections.Counter[str]()
+    seen = collections.Counter[str]()
     for table in make_tables(groups):
         # Scores of different protocols are not comparable.
-        uses.update(table.columns)
+        seen.update(table.columns)
         for row in table.rows:
             own = cells.setdefault(row.label, {})
             for name, cell in zip(table.columns, row.cells(), strict=True):
                 # These have the same names by every extractor. They are in the report.
                 if name not in ("precision", "recall"):
-                    number = f" (protocol {uses[name]})" if uses[name] > 1 else ""
-                    own[f"{name}{number}"] = cell
+                    own[name_score(name, seen[name])] = cell
     columns = list(dict.fromkeys(name for own in cells.values() for name in own))
     print(f"| | {' | '.join(columns)} |")
     print(f"|{'---|' * (len(columns) + 1)}")

@@ -179,12 +179,17 @@ def _score_panels(groups: Sequence[Group]) -> Iterator[Panel]:
     seen = collections.Counter[str]()
     for (name, _), runs in found.items():
         seen[name] += 1
-        title = name if seen[name] == 1 else f"{name} (protocol {seen[name]})"
+        title = name_score(name, seen[name])
         chosen = [Group(label, own) for label, own in runs.items()]
         curves = [_score_curve(group, name) for group in chosen]
         drawn = [c for c in curves if c is not None and np.isfinite(c.mean).any()]
         if drawn:
             yield Panel(title, drawn, True, _find_real(chosen, name))
+
+
+def name_score(name: str, number: int) -> str:
+    """Returns the title of a score by its first protocol, second protocol and so on."""
+    return name if number == 1 else f"{name} (protocol {number})"
 
 
 def _score_curve(group: Group, name: str) -> Curve | None:
