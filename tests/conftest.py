@@ -15,6 +15,14 @@ if keras.backend.backend() == "tensorflow":
     )
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items):
+    """What is exhaustive is slow too."""
+    for item in items:
+        if item.get_closest_marker("exhaustive"):
+            item.add_marker("slow")
+
+
 @pytest.fixture(autouse=True)
 def global_state():
     """Each test starts from the same random seed and without deterministic ops."""

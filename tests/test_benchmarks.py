@@ -14,7 +14,6 @@ def measure(*arguments):
     return json.loads(stdout.splitlines()[-1])
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_train_step():
     flags = ("--width=8", "--batch_size=8", "--repeats=3")
@@ -36,7 +35,6 @@ def test_train_step_refuses_what_training_refuses():
     assert stderr.startswith("Error: There is no config file configs/none.py")
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_the_memory_of_attention_in_chunks():
     """The scores of a step would take 4 GiB; ten times as many do not fit at all."""
@@ -46,14 +44,12 @@ def test_the_memory_of_attention_in_chunks():
     assert 0.04 < case["memory_gib"] < 1
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_sampling():
     found = measure("benchmarks/sampling.py", "--num_images=256", "--repeats=1")
     assert 0.5 < found["times_the_generator"] < 10
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_scaling():
     flags = ("--sizes=32", "--widths=4,8", "--config=digits", "--batch_size=4")
@@ -62,7 +58,6 @@ def test_scaling():
     assert 2 < wide["gflop_per_step"] / narrow["gflop_per_step"] < 4
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_kernel_gradient():
     flags = ("--precision=mixed_bfloat16", "--repeats=1")
@@ -70,7 +65,6 @@ def test_kernel_gradient():
     assert all(case["tensorflow"] > 0 and case["products"] > 0 for case in cases)
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_exports():
     pytest.importorskip("tf2onnx")
@@ -87,7 +81,6 @@ def test_exports():
     )
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_startup():
     seconds = measure("benchmarks/startup.py", "--repeats=1")["seconds"]

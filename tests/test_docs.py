@@ -146,7 +146,7 @@ def base(tmp_path_factory, short_classifier):
 
 def marks_of(page):
     """The README's commands are run by .ci/run each time."""
-    return [pytest.mark.slow] + [pytest.mark.exhaustive] * (page != "README.md")
+    return pytest.mark.slow if page == "README.md" else pytest.mark.exhaustive
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,6 @@ FLAG_TEXTS = st.sampled_from(
 )
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 @settings(max_examples=CASES // 8)
 @given(st.data())
@@ -230,7 +229,6 @@ def evaluated_run(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 @settings(max_examples=CASES // 8)
 @given(

@@ -171,8 +171,9 @@ FAST, SLOW = "mnist_infogan", "folder_conditional"
 
 
 def marks_of(name):
-    slow = [pytest.mark.slow] * (name != FAST)
-    return slow + [pytest.mark.exhaustive] * (name not in (FAST, SLOW))
+    if name == FAST:
+        return ()
+    return pytest.mark.slow if name == SLOW else pytest.mark.exhaustive
 
 
 @pytest.mark.parametrize(

@@ -56,14 +56,13 @@ def test_the_run_directory(workdir):
     assert datetime.timedelta(0) <= age < datetime.timedelta(hours=1)
 
 
-EXHAUSTIVE = (pytest.mark.slow, pytest.mark.exhaustive)
 MOMENTS = [
-    pytest.param("config.json", marks=EXHAUSTIVE),  # before the first step
-    pytest.param("checkpoints/step-3.index", marks=EXHAUSTIVE),
+    pytest.param("config.json", marks=pytest.mark.exhaustive),  # before the first step
+    pytest.param("checkpoints/step-3.index", marks=pytest.mark.exhaustive),
     "checkpoints/step-6.data-00000-of-00001",
     # After the last step, before its checkpoint.
     pytest.param("samples/000012.png", marks=pytest.mark.slow),
-    pytest.param("export", marks=EXHAUSTIVE),
+    pytest.param("export", marks=pytest.mark.exhaustive),
 ]
 
 
@@ -126,7 +125,6 @@ def test_a_stopped_run_resumes_to_the_same_weights_and_log(tmp_path):
     assert first == second
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_steps_may_be_raised(workdir, tmp_path):
     train(tmp_path, "--steps=5")
@@ -135,7 +133,6 @@ def test_steps_may_be_raised(workdir, tmp_path):
     assert "is already complete: it is at step 12, and" in train(tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_scores_of_a_killed_run_resume_and_change_no_weights(workdir, tmp_path):
     inputs = keras.Input((32, 32, 1))

@@ -300,7 +300,6 @@ def test_the_command_prepares_lists_and_deletes(config, tmp_path, capsys):
 KILLS = int(os.environ.get("KILLS", 6))  # 20 were tried
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_kills_at_random_moments_and_two_processes_change_nothing(tmp_path):
     write_pictures(tmp_path / "data", 3000, size=100)

@@ -6,7 +6,6 @@ import pytest
 from PIL import Image
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_cyclegan_translates_and_reverses(tmp_path):
     """Eighty steps learn the colors; the quality of the digits is not checked."""

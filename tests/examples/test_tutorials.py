@@ -44,7 +44,6 @@ def test_they_convert_to_notebooks(name):
     jupytext.writes(notebook, "ipynb")
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive  # .ci/run has it under JAX, without TensorFlow
 def test_attention_carries_color_across_the_image(tmp_path):
     said = run_tutorial("self_attention_in_keras", tmp_path)
@@ -60,7 +59,6 @@ def test_attention_carries_color_across_the_image(tmp_path):
         assert (tmp_path / "self_attention.png").exists()
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_sagan_in_100_lines_learns_digits(tmp_path):
     from PIL import Image
@@ -74,7 +72,6 @@ def test_sagan_in_100_lines_learns_digits(tmp_path):
     assert images.std(axis=0).mean() > 25
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive  # two minutes
 def test_your_own_pictures_end_in_an_export(tmp_path):
     said = run_tutorial("your_own_pictures", tmp_path)

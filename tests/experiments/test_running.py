@@ -46,7 +46,6 @@ def test_the_list_is_of_commands_that_another_scheduler_can_run(script, tmp_path
     assert code == 2 and "no variant x; there are narrow, wide" in stderr
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_an_experiment_that_was_killed_gives_the_same_report(script, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"

@@ -268,7 +268,6 @@ def test_training_equals_the_reference(workdir, golden, monkeypatch):
                 assert relative_error(actual, reference) < 1e-3, name
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_an_imported_run_exports_and_resumes(files, golden, tmp_path):
     config = Config(dataset="digits", batch_size=8, steps=300, num_samples=4)

@@ -90,7 +90,7 @@ EVERYTHING = {
     "augmentation": ("color", "translation", "cutout"),
     "accumulation_steps": 2,
 }
-EXHAUSTIVE = (pytest.mark.slow, pytest.mark.exhaustive)
+EXHAUSTIVE = pytest.mark.exhaustive
 LAZY = {"gradient_penalty": "r1", "gradient_penalty_interval": 3}
 CASES = [
     # Leaky ReLUs make a gradient penalty jump where a rounding error changes a sign:

@@ -30,7 +30,6 @@ FEATURES = (
     "--discriminator_steps=2",
     "--horizontal_flip",
 )
-EXHAUSTIVE = (pytest.mark.slow, pytest.mark.exhaustive)
 WORKER_KILLS = int(os.environ.get("WORKER_KILLS", 1))  # of each of two workers
 LONGEST = 60  # seconds that the others may take to notice a lost worker
 
@@ -78,7 +77,9 @@ def assert_similar_logs(workdir, other):
 
 
 @pytest.mark.parametrize(
-    "number", [2, pytest.param(3, marks=EXHAUSTIVE)], ids=lambda n: f"{n}_workers"
+    "number",
+    [2, pytest.param(3, marks=pytest.mark.exhaustive)],
+    ids=lambda n: f"{n}_workers",
 )
 def test_workers_compute_what_one_process_does(number, alone, tmp_path):
     """That all have equal weights, they check themselves at their end."""
@@ -106,7 +107,6 @@ def test_a_run_of_one_process_resumes_on_two_workers(alone, tmp_path):
     assert_similar_logs(tmp_path, alone)
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_a_run_of_two_workers_resumes_on_one(alone, tmp_path):
     workdir = f"--workdir={tmp_path}"
@@ -137,7 +137,6 @@ def wait_for_checkpoint(workdir, workers, since=()):
         time.sleep(0.1)
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_killed_workers_are_noticed_and_the_run_ends_like_an_undisturbed_one(tmp_path):
     flags = ("--steps=300", "--checkpoint_interval=20", "--evaluation_interval=60")

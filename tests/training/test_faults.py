@@ -29,7 +29,6 @@ from tests.comparison import assert_same_checkpoint, last_checkpoint, read_log
 from tests.processes import TINY, pixels, start
 from tests.training.test_lock import HOLD
 
-EXHAUSTIVE = (pytest.mark.slow, pytest.mark.exhaustive)
 CONFIG = Config(
     image_size=32,
     channels=1,
@@ -104,7 +103,7 @@ def assert_nothing_partial(workdir):
 
 
 @pytest.mark.parametrize(
-    "part", [pytest.param("all", marks=EXHAUSTIVE), "a checkpoint"]
+    "part", [pytest.param("all", marks=pytest.mark.exhaustive), "a checkpoint"]
 )
 def test_after_a_failed_write_the_run_resumes(part, tmp_path, counted, monkeypatch):
     undisturbed, writes = counted
@@ -150,7 +149,6 @@ def quick_classifier(tmp_path, monkeypatch):
     monkeypatch.setattr(classifier, "_MAX_STEPS", 60)
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_after_a_failed_write_of_an_evaluation_the_run_resumes(
     tmp_path, monkeypatch, quick_classifier
@@ -236,7 +234,6 @@ def test_the_last_evaluation_is_made_up_for(tmp_path, monkeypatch, quick_classif
     assert_same_checkpoint(*names)
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_a_failed_write_of_an_evaluation_or_export_leaves_the_rest(
     tmp_path, undisturbed, monkeypatch, quick_classifier
@@ -297,7 +294,6 @@ def small_disk(tmp_path):
         subprocess.run(["umount", "-l", disk], check=True)
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_a_run_on_a_full_disk_resumes_once_there_is_room(small_disk, workdir, capsys):
     kilobytes, reasons = 4, set()

@@ -31,7 +31,6 @@ def undisturbed(tmp_path_factory, environment):
     return workdir
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
 def test_an_interrupted_run_ends_like_an_undisturbed_one(

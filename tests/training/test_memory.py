@@ -20,7 +20,6 @@ SETTINGS = (
 )
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_memory_does_not_grow_with_the_steps(tmp_path):
     if not Path("/proc/self/status").exists():

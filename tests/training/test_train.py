@@ -47,7 +47,6 @@ def test_a_run_on_several_devices_resumes_and_is_sampled_on_one(tmp_path):
     np.testing.assert_array_equal(images, run.generate(4, seed=1))
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_a_conditional_run_on_several_devices(tmp_path):
     config = dataclasses.replace(
