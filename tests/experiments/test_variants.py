@@ -3,10 +3,10 @@
 import pytest
 from absl import flags
 
-from experiments import ablations, presets, running
+from experiments import ablations, presets, running, settings
 from sagan_tf.flags import config_from_flags, define_config_flags, parse_flags
 
-VARIANTS = presets.VARIANTS | ablations.VARIANTS
+VARIANTS = presets.VARIANTS | ablations.VARIANTS | settings.VARIANTS
 
 
 @pytest.mark.parametrize("name", VARIANTS)
