@@ -9,6 +9,7 @@ VARIANTS = {
     "mnist": ["--dataset=mnist"],
     "mnist_conditional": ["--dataset=mnist_conditional"],
     "faces64": ["--dataset=faces64"],
+    "cifar10_small": ["--dataset=cifar10_small"],
 }
 
 if __name__ == "__main__":
