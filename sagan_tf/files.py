@@ -83,8 +83,10 @@ def write_errors(
     try:
         yield
     except (OSError, *failures) as error:  # type: ignore[misc]
+        # A file of a folder that is being replaced is named by its place at the end.
+        final = str(path).replace(_own_prefix(_PARTIAL), "")
         raise UserError(
-            f"{path} cannot be written: {_reason(error)}. What was there before is "
+            f"{final} cannot be written: {_reason(error)}. What was there before is "
             "unchanged. Once it can be written, run the same command again"
         ) from error
 
@@ -191,7 +193,11 @@ def delete(path: Path) -> None:
 
 def partial_path(path: Path, marker: str = _PARTIAL) -> Path:
     """Returns where this process writes a file or folder before it replaces `path`."""
-    return path.with_name(f"{marker}{_host()}-{os.getpid()}-{path.name}")
+    return path.with_name(_own_prefix(marker) + path.name)
+
+
+def _own_prefix(marker: str) -> str:
+    return f"{marker}{_host()}-{os.getpid()}-"
 
 
 def delete_partial(folder: Path) -> None:

@@ -282,15 +282,16 @@ def load_run(workdir: str | Path, best: bool = False, step: int | None = None) -
         output = Path("runs", "pretrained", pretrained.name)
         config = dataclasses.replace(config, workdir=str(output))
     model = build_sagan(config)
-    is_last = not best and step is None
-    if is_last and not find_checkpoints(folder) and (folder / FILE).exists():
+    if not find_checkpoints(folder) and (folder / FILE).exists():
         load_networks(model, folder / FILE)
-        return Run(config, model, folder)
-    if Checkpoints(folder, model).restore(best, step) is None:
-        if (folder / FILE).exists():
+        run = Run(config, model, folder)
+        if best or step not in (None, run.step):
             raise UserError(
-                f"{workdir} has networks of one step only: leave out --best and --step"
+                f"{workdir} has the networks of step {run.step} only: leave out --best "
+                "and --step"
             )
+        return run
+    if Checkpoints(folder, model).restore(best, step) is None:
         if best:
             raise UserError(
                 f"The run in {workdir} has no best checkpoint: it was not trained with "

@@ -9,7 +9,6 @@ from typing import Any
 from PIL import Image
 
 from sagan_tf.demo.pictures import (
-    LARGEST_SEED,
     LARGEST_TRUNCATION,
     MOST_IMAGES,
     STEPS,
@@ -26,6 +25,7 @@ _CSS = """
   grid-template-columns: repeat(auto-fill, minmax(5rem, 1fr)) !important;
 }
 .grid, .grid .grid-wrap, #maps .grid-wrap { min-height: 0 !important; height: auto; }
+.thumbnail-item { overflow: visible !important; height: auto; aspect-ratio: auto; }
 .caption-label {
   position: static !important;
   max-width: none !important;
@@ -120,13 +120,11 @@ def make_demo(run: Run) -> Any:
     with gr.Blocks(
         title=name, analytics_enabled=False, delete_cache=_DELETE_CACHE
     ) as demo:
-        gr.Markdown(
-            f"# {name}\nEach image is a function of seed, truncation and class."
-        )
+        inputs = ", truncation and class" if pictures.classes else " and truncation"
+        gr.Markdown(f"# {name}\nEach image is a function of seed{inputs}.")
         with gr.Row():
-            seed = gr.Number(
-                0, label="Seed", precision=0, minimum=0, maximum=LARGEST_SEED
-            )
+            # Without bounds and rounding: `Pictures` refuses what is no seed.
+            seed = gr.Number(0, label="Seed")
             truncation = gr.Slider(
                 0, LARGEST_TRUNCATION, 1.0, step=0.05, label="Truncation"
             )
@@ -153,7 +151,9 @@ def make_demo(run: Run) -> Any:
             number = gr.Slider(1, MOST_IMAGES, 1, step=1, label="Image")
             x, y = (
                 gr.Slider(
-                    *(0, pictures.size - 1, pictures.size // 2),
+                    minimum=0,
+                    maximum=pictures.size - 1,
+                    value=pictures.size // 2,
                     step=1,
                     label=f"Pixel: {axis}",
                     visible=has_attention,

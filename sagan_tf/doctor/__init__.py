@@ -24,11 +24,13 @@ def examine(
         dataset: Preset, data set of TensorFlow Datasets or `"folder"`, as for training.
             The default is the run's, or `"folder"` if only `data_dir` is given.
         data_dir: Folder of images, or of prepared TensorFlow Datasets.
-        workdir: Run directory. Nothing is written there.
+        workdir: Run directory, or folder of networks. Nothing is written there.
     """
     for check in environment.list_checks():
         yield from run_check(check)
     works = environment.tensorflow_works()
+    if workdir is not None:
+        workdir = str(runs.find_folder(workdir))
     checks = machine.list_checks(workdir)
     if workdir is not None:
         checks += runs.list_checks(Path(workdir))

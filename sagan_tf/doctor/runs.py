@@ -1,4 +1,4 @@
-"""Checks of a run directory, which is only read."""
+"""Checks of a run directory, or of networks that were handed on. Both are only read."""
 
 import shlex
 from collections.abc import Iterator
@@ -12,12 +12,29 @@ from sagan_tf.rows import parse_rows
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"  # of the names of tensors in a checkpoint
 
 
+def find_folder(workdir: str) -> Path:
+    """Returns the folder of a run, or of the pretrained networks that `workdir` names.
+
+    These may lie in the package.
+    """
+    try:
+        from sagan_tf.model_files import find_pretrained
+    except ImportError:  # without NumPy, which another check says
+        return Path(workdir)
+    return find_pretrained(workdir) or Path(workdir)
+
+
 def list_checks(workdir: Path) -> list[Check]:
     """Returns the checks of a run directory."""
     if not workdir.is_dir():
         remedy = f"Give the directory of a run: {COMMAND} --workdir=runs/digits"
         return [Check("config.json", lambda: check_config(workdir), remedy, False)]
     copy = "Restore the file from a copy"
+    if (workdir / "networks.npz").exists():
+        return [
+            Check("config.json", lambda: check_config(workdir), copy, False),
+            Check("networks", lambda: check_networks(workdir), copy),
+        ]
     owner = f"Check who owns the files: ls -la {shlex.quote(str(workdir))}"
     return [
         Check("config.json", lambda: check_config(workdir), copy, False),
@@ -33,6 +50,14 @@ def check_config(workdir: Path) -> Iterator[Finding]:
     config = load_config(workdir)
     found = f"{config.dataset}, {config.image_size} px, {config.architecture}"
     yield Finding("config.json", "ok", f"{found}, {config.steps:,} steps")
+
+
+def check_networks(workdir: Path) -> Iterator[Finding]:
+    """Loads networks that were handed on."""
+    from sagan_tf.run import load_run
+
+    found = f"loaded, of step {load_run(workdir).step:,}, without a run"
+    yield Finding("networks", "ok", found)
 
 
 def check_lock(workdir: Path) -> Iterator[Finding]:

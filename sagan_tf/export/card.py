@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sagan_tf.config import Config, load_preset, preset_names
 from sagan_tf.errors import UserError
-from sagan_tf.files import write_text
+from sagan_tf.files import unused_path, write_text
 from sagan_tf.flags import format_setting
 from sagan_tf.records import read_records, records_path
-from sagan_tf.report.history import read_history
+from sagan_tf.report.history import History, read_history
 from sagan_tf.text import format_duration
 
 if TYPE_CHECKING:
@@ -24,16 +24,27 @@ CARD = "README.md"
 
 
 class Source(NamedTuple):
-    """Where a data set comes from, and the name of its license on the Hub."""
+    """Where a data set comes from.
+
+    Attributes:
+        text: What the card says.
+        license: Its license's name on the Hub.
+        terms: Where the terms are that are no license of the Hub's list; None else.
+        hub: Name of the data set on the Hub; None if it has no official one there.
+    """
 
     text: str
     license: str = "unknown"
+    terms: str | None = None
+    hub: str | None = None
 
 
 _IMAGENET = Source(
     "ImageNet, of Stanford and Princeton. It may be used for non-commercial research "
     "and education only",
     "other",
+    terms="https://www.image-net.org/download",
+    hub="ILSVRC/imagenet-1k",
 )
 # By the name in TensorFlow Datasets, without the part after the slash.
 SOURCES = {
@@ -41,13 +52,24 @@ SOURCES = {
         "The 8x8 digits of the UCI repository, as scikit-learn has them, CC BY 4.0",
         "cc-by-4.0",
     ),
-    "mnist": Source("MNIST, of LeCun, Cortes and Burges, CC BY-SA 3.0", "cc-by-sa-3.0"),
-    "fashion_mnist": Source("Fashion-MNIST, of Zalando Research, MIT license", "mit"),
-    "cifar10": Source("CIFAR-10, of Alex Krizhevsky, which states no license"),
+    "mnist": Source(
+        "MNIST, of LeCun, Cortes and Burges, CC BY-SA 3.0",
+        "cc-by-sa-3.0",
+        hub="ylecun/mnist",
+    ),
+    "fashion_mnist": Source(
+        "Fashion-MNIST, of Zalando Research, MIT license",
+        "mit",
+        hub="zalando-datasets/fashion_mnist",
+    ),
+    "cifar10": Source(
+        "CIFAR-10, of Alex Krizhevsky, which states no license", hub="uoft-cs/cifar10"
+    ),
     "celeb_a": Source(
         "CelebA, of MMLAB at the Chinese University of Hong Kong. It may be used for "
         "non-commercial research only, and so may networks and images made of it",
         "other",
+        terms="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
     ),
     "imagenet2012": _IMAGENET,
     "imagenet_resized": _IMAGENET,
@@ -62,13 +84,15 @@ def make_card(run: "Run", name: str, others: str = "") -> str:
 
     Args:
         run: `Run`. Without logs the card does not say how long it took. Networks that
-            were handed on keep the card that they came with.
+            were handed on keep the card that they came with, but for its section "Use".
         name: What to call the model.
         others: What else is in the folder, in Markdown.
     """
     if run.networks_dir and (run.networks_dir / CARD).exists():
         text = (run.networks_dir / CARD).read_text(encoding="utf-8")
-        return re.sub(r"\A---\n.*?\n---\n+", "", text, flags=re.DOTALL)
+        text = re.sub(r"\A---\n.*?\n---\n+", "", text, flags=re.DOTALL)
+        use = _describe_use(run.config, others)
+        return re.sub(r"(?ms)^## Use\n.*?(?=^## |\Z)", lambda _: use, text)
     config = run.config
     classes = f" of {len(config.classes)} classes" if config.num_classes else ""
     colors = {1: "gray", 3: "color"}
@@ -82,22 +106,7 @@ A Self-Attention GAN ([Zhang et al., 2018](https://arxiv.org/abs/1805.08318)): E
 generator and discriminator of step {run.step:,}, for {color} images{classes}, \
 {config.image_size} px.
 
-## Use
-
-```
-sagan-tf sample --workdir=DIR
-```
-
-```python
-import sagan_tf
-
-run = sagan_tf.load_run("DIR")
-images = run.generate(16)  # uint8 [16, {config.image_size}, {config.image_size}, \
-{config.channels}]
-```
-
-DIR is the folder of this file. Both need the package sagan_tf.{others}
-
+{_describe_use(config, others)}\
 ## Training
 
 ```
@@ -108,7 +117,7 @@ DIR is the folder of this file. Both need the package sagan_tf.{others}
 
 ## Data
 
-{find_source(config).text}.
+{find_source(config).text}.{_describe_origin(run)}
 
 ## Scores
 
@@ -116,10 +125,31 @@ DIR is the folder of this file. Both need the package sagan_tf.{others}
 """
 
 
-def write_card(folder: Path, text: str, earlier: Path) -> None:
-    """Writes a card, and keeps one of an earlier export that differs: `README.old.md`.
+def _describe_use(config: Config, others: str) -> str:
+    shape = [16, config.image_size, config.image_size, config.channels]
+    return f"""\
+## Use
 
-    It may have been edited.
+```
+sagan-tf sample --workdir=DIR
+```
+
+```python
+import sagan_tf
+
+run = sagan_tf.load_run("DIR")
+images = run.generate(16)  # uint8 {shape}
+```
+
+DIR is the folder of this file. Both need the package sagan_tf.{others}
+
+"""
+
+
+def write_card(folder: Path, text: str, earlier: Path) -> None:
+    """Writes a card, and keeps one of an earlier export that differs: it may be edited.
+
+    It becomes `README.old.md`, or if there is one `README.old_2.md`, and so on.
 
     Args:
         folder: Folder of the export.
@@ -127,9 +157,13 @@ def write_card(folder: Path, text: str, earlier: Path) -> None:
         earlier: Folder of the earlier export, if there is one.
     """
     write_text(folder / CARD, text)
-    for file in (earlier / "README.old.md", earlier / CARD):
-        if file.exists() and file.read_text(encoding="utf-8") != text:
-            shutil.copy(file, folder / "README.old.md")
+    kept = [text]
+    for file in sorted(earlier.glob("README.old*.md")):
+        shutil.copy(file, folder)
+        kept.append(file.read_text(encoding="utf-8"))
+    former = earlier / CARD
+    if former.exists() and former.read_text(encoding="utf-8") not in kept:
+        shutil.copy(former, unused_path(folder / "README.old.md"))
 
 
 def name_extractor(protocol: dict[str, Any]) -> str:
@@ -161,10 +195,26 @@ def find_source(config: Config) -> Source:
     return SOURCES.get(config.dataset.partition("/")[0], Source(unknown))
 
 
-def _describe_time(run: "Run") -> str:
+def _describe_origin(run: "Run") -> str:
+    history = _read_history(run)
+    origins = [start.get("init_from") for start in history.starts] if history else []
+    return "".join(
+        f"\n\nIt started from the networks of `{origin}`, whose data and license count "
+        "for it too."
+        for origin in dict.fromkeys(filter(None, origins))
+    )
+
+
+def _read_history(run: "Run") -> History | None:
     try:
-        history = read_history(run.config.run_dir)
+        return read_history(run.config.run_dir)
     except UserError:  # networks alone, an import, or less than one row
+        return None
+
+
+def _describe_time(run: "Run") -> str:
+    history = _read_history(run)
+    if history is None:
         return "How long it took is not recorded."
     seconds = 3600 * float(history.hours(run.step))
     text = f"{run.step:,} steps in {format_duration(seconds)}"

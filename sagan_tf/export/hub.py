@@ -65,11 +65,11 @@ def export_hub(run: "Run", path: str | Path) -> Path:
 def _describe(run: "Run", name: str) -> Any:
     from huggingface_hub import EvalResult, ModelCardData
 
-    config = run.config
+    config, source = run.config, find_source(run.config)
     results = [
         EvalResult(
             task_type=_TASK,
-            dataset_type=config.dataset,
+            dataset_type=source.hub or config.dataset,
             dataset_name=config.dataset,
             metric_type=metric,
             metric_name=f"{metric} by {name_extractor(record['protocol'])}",
@@ -80,10 +80,13 @@ def _describe(run: "Run", name: str) -> Any:
     ]
     return ModelCardData(
         model_name=name,
-        library_name="keras",
+        # Not "keras": the Hub would say how to load a file of Keras' own.
+        library_name="sagan_tf",
         pipeline_tag=_TASK,
         tags=["gan", "sagan", "self-attention", "image-generation", "onnx"],
-        datasets=[config.dataset],
-        license=find_source(config).license,
+        datasets=[source.hub] if source.hub else None,
+        license=source.license,
+        license_name="non-commercial" if source.terms else None,
+        license_link=source.terms,
         eval_results=results or None,
     )

@@ -18,6 +18,8 @@ from sagan_tf.types import Tensor
 
 LARGEST_DIFFERENCE = 1e-4  # of float32 images in [-1, 1], and of attention scores
 
+_BY_PROGRAMS = {".DS_Store", ".cache"}  # written unasked: by macOS, by `hf download`
+
 Outputs = Mapping[str, Any]
 Runtime = Callable[[dict[str, np.ndarray]], Outputs]  # of inputs by name
 
@@ -86,7 +88,7 @@ def replacing_export(
     """Gives a new folder that replaces an earlier export at the end, and nothing else.
 
     Files of the earlier export that the new one does not have are taken for somebody's
-    own, unless their names begin with a dot. See `sagan_tf.files.replacing`.
+    own, such as a `.git`. See `sagan_tf.files.replacing`.
 
     Args:
         path: Folder.
@@ -117,11 +119,7 @@ def replacing_export(
 
 def _list_files(folder: Path) -> set[str]:
     paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return {
-        path.as_posix()
-        for path in paths
-        if not any(part.startswith(".") for part in path.parts)
-    }
+    return {path.as_posix() for path in paths if not _BY_PROGRAMS & set(path.parts)}
 
 
 def make_inputs(sampler: Sampler, count: int = 8) -> dict[str, np.ndarray]:

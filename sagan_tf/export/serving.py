@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf.export.inference import make_inputs
+from sagan_tf.export.inference import make_inputs, replacing_export
 from sagan_tf.export.saved_model import export_saved_model, make_controls
-from sagan_tf.files import replacing, write_text
+from sagan_tf.files import write_text
 from sagan_tf.packages import check_installed
 from sagan_tf.sampling import Sampler
 
@@ -29,8 +29,8 @@ def export_serving(sampler: Sampler, path: str | Path, name: str, version: int) 
         PATH/NAME/VERSION/              the SavedModel; see `export_saved_model`
         PATH/NAME/VERSION/assets.extra/tf_serving_warmup_requests
 
-    Earlier versions and other models stay. TensorFlow Serving serves the highest
-    number.
+    Earlier versions and other models stay; the same version is replaced. TensorFlow
+    Serving serves the highest number.
 
     Args:
         sampler: `Sampler` of the generator.
@@ -43,11 +43,12 @@ def export_serving(sampler: Sampler, path: str | Path, name: str, version: int) 
         The path.
 
     Raises:
-        UserError: if a package is missing, or if the files cannot be written.
+        UserError: if a package is missing, if the files cannot be written, or if the
+            version's folder has other files, which stay.
     """
     check_installed("An export for serving", "export", "tensorflow_serving")
     folder, name = Path(path), re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII)
-    with replacing(folder / name / str(version)) as partial:
+    with replacing_export(folder / name / str(version), "saved_model.pb") as partial:
         export_saved_model(sampler, partial)
         extra = partial / "assets.extra"
         extra.mkdir()
@@ -58,8 +59,9 @@ def export_serving(sampler: Sampler, path: str | Path, name: str, version: int) 
                 file.write(_make_request(name, "serving_default", inputs))
                 file.write(_make_request(name, "attention", inputs))
                 file.write(_make_request(name, "sample", controls))
-    models = sorted({version.parent.name for version in folder.glob("*/[0-9]*")})
-    configs = "".join(_CONFIG.format(name=model) for model in models)
+    versions = [file.parent for file in folder.glob("*/*/saved_model.pb")]
+    models = {path.parent.name for path in versions if path.name.isdecimal()}
+    configs = "".join(_CONFIG.format(name=model) for model in sorted(models))
     write_text(folder / "models.config", f"model_config_list {{\n{configs}}}\n")
     return folder
 

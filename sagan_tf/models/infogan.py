@@ -43,7 +43,7 @@ class ConvolvedSelfAttention(SelfAttention):
         return keras.Sequential(
             [
                 super()._convolution(name, index, filters),
-                _batch_normalization(self),
+                _batch_normalization(self, "bn"),
                 keras.layers.ReLU(dtype=self.dtype_policy),
             ],
             name=name,
@@ -133,15 +133,15 @@ class InfoGANGenerator(_InfoGAN, Generator):
         policy = self.dtype_policy
         self.stack = [
             _dense(16 * width, policy, "dense_1"),
-            _batch_normalization(self),
+            _batch_normalization(self, "bn_1"),
             keras.layers.ReLU(dtype=policy),
             _dense(resolution**2 * 2 * width, policy, "dense_2"),
-            _batch_normalization(self),
+            _batch_normalization(self, "bn_2"),
             keras.layers.ReLU(dtype=policy),
             keras.layers.Reshape((resolution, resolution, 2 * width), dtype=policy),
             *self._attention(),
             _transposed_convolution(width, policy, "conv_transpose"),
-            _batch_normalization(self),
+            _batch_normalization(self, "bn_3"),
             keras.layers.ReLU(dtype=policy),
         ]
         self.to_image = _transposed_convolution(channels, policy, "to_image")
@@ -195,12 +195,12 @@ class InfoGANDiscriminator(_InfoGAN, Discriminator):
             _convolution(width, policy, "conv_1"),
             keras.layers.LeakyReLU(0.2, dtype=policy),
             _convolution(2 * width, policy, "conv_2"),
-            _batch_normalization(self),
+            _batch_normalization(self, "bn_1"),
             keras.layers.LeakyReLU(0.2, dtype=policy),
             *self._attention(),
             keras.layers.Flatten(dtype=policy),
             _dense(16 * width, policy, "dense"),
-            _batch_normalization(self),
+            _batch_normalization(self, "bn_2"),
             keras.layers.LeakyReLU(0.2, dtype=policy),
         ]
         self.to_logit = _dense(1, policy, "to_logit")
@@ -245,10 +245,11 @@ def _transposed_convolution(filters: int, dtype: Any, name: str) -> Any:
     )
 
 
-def _batch_normalization(owner: Any) -> Any:
+def _batch_normalization(owner: Any, name: str) -> Any:
     return keras.layers.BatchNormalization(
         momentum=0.9,
         epsilon=1e-5,
         synchronized=owner.synchronized_batch_norm,
         dtype=owner.dtype_policy,
+        name=name,
     )

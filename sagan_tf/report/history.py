@@ -11,6 +11,7 @@ from absl import logging
 from sagan_tf.config import Config, load_config
 from sagan_tf.errors import UserError
 from sagan_tf.files import read_text
+from sagan_tf.model_files import FILE, find_pretrained
 from sagan_tf.records import are_yardsticks, read_records
 from sagan_tf.rows import parse_dict, parse_rows, read_number
 
@@ -94,9 +95,11 @@ def read_history(workdir: str | Path) -> History:
         workdir: Run directory.
 
     Raises:
-        UserError: if there is no run, or it has logged nothing yet.
+        UserError: if there is no run, it has logged nothing yet, or its networks alone
+            are there.
     """
     folder = Path(workdir)
+    check_is_run(folder)
     config = load_config(folder)
     rows = _read_log(folder / "logs" / "metrics.csv")
     if not rows:
@@ -119,6 +122,15 @@ def read_history(workdir: str | Path) -> History:
         starts=_read_lines(folder / "logs" / "starts.jsonl"),
         grids={int(p.stem): p for p in sorted(samples) if p.stem.isdecimal()},
     )
+
+
+def check_is_run(folder: Path) -> None:
+    """Raises a `UserError` if a folder holds networks that were handed on."""
+    if find_pretrained(folder) or (folder / FILE).exists():
+        raise UserError(
+            f"{folder} holds networks without the logs and grids of their training, "
+            "which this command needs. Give the run itself (--workdir)"
+        )
 
 
 def _read_log(path: Path) -> list[dict[str, str]]:

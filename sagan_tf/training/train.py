@@ -150,6 +150,8 @@ def train(
                         run.step,
                         devices=describe_devices(distribution.name),
                         replicas=distribution.num_replicas,
+                        # A resumed run goes on from its own checkpoint.
+                        init_from=None if step else init_from,
                     )
                     _say_start(config, step, init_from)
                 else:

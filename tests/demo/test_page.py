@@ -60,6 +60,22 @@ def test_the_api_has_the_functions_of_the_documentation(server):
         seed=3, truncation=1.0, label="random", image=5, x=12, y=9, api_name="/attend"
     )
     assert maps[0]["caption"].startswith("Generator 8×8. Brightest: ")
+    image = client.predict(3, 1.0, "random", 5, api_name="/enlarge")
+    ends = [
+        client.predict(3, 1.0, "random", 5, 6, position, api_name="/between")
+        for position in (0, 100)
+    ]
+    first, second = (fetch(end["url"]).astype(int) for end in ends)
+    np.testing.assert_allclose(first, fetch(image["url"]), atol=1)
+    assert np.abs(first - second).max() > 10
+
+
+@pytest.mark.parametrize("seed", [1.5, True, "7", None, -1, 2**31])
+def test_what_is_no_seed_is_refused_with_the_reason(server, seed):
+    _, url = server
+    client = gradio_client.Client(url, verbose=False, download_files=False)
+    with pytest.raises(gradio_client.exceptions.AppError, match="The seed must be"):
+        client.predict(seed, 1.0, "random", 3, api_name="/generate")
 
 
 def test_concurrent_calls_get_their_own_images(server, workdir):
@@ -72,7 +88,7 @@ def test_concurrent_calls_get_their_own_images(server, workdir):
         grid = client.predict(number % 10, 1.0, "random", 3, api_name="/generate")
         return number % 10, [fetch(each["image"]["url"]) for each in grid]
 
-    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+    with concurrent.futures.ThreadPoolExecutor(200) as pool:
         results = list(pool.map(call, range(200)))
     for seed, images in results:
         np.testing.assert_array_equal(images, expected[seed])
@@ -114,16 +130,46 @@ def test_malformed_calls_get_errors_and_the_server_lives(server):
     assert len(grid) == 2 and process.poll() is None
 
 
-def test_a_click_on_a_pixel_changes_the_maps(server, browser):
-    from selenium.webdriver.common.action_chains import ActionChains
+@pytest.fixture
+def wait(browser):
     from selenium.webdriver.support.ui import WebDriverWait
+
+    return WebDriverWait(browser, 30).until
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_nothing_is_cut_off(server, browser, wait, width):
+    _, url = server
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
+    )
+    browser.get(url)
+    wait(lambda _: browser.execute_script("return document.querySelector('#maps img')"))
+    cut_off = browser.execute_script(
+        """
+        const cut_off = [];
+        for (const caption of document.querySelectorAll("#maps .caption-label")) {
+          caption.scrollIntoView({block: "center"});
+          const box = caption.getBoundingClientRect();
+          const seen = document.elementFromPoint(
+              (box.left + box.right) / 2, (box.top + box.bottom) / 2);
+          if (!caption.contains(seen)) cut_off.push(caption.textContent);
+        }
+        const page = document.documentElement;
+        return [cut_off, page.scrollWidth - page.clientWidth];
+        """
+    )
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert cut_off == [[], 0]
+
+
+def test_a_click_on_a_pixel_changes_the_maps(server, browser, wait):
+    from selenium.webdriver.common.action_chains import ActionChains
 
     _, url = server
     browser.get_log("performance")
     browser.get(url)
-
-    def wait(condition):
-        return WebDriverWait(browser, 30).until(condition)
 
     def sources(selector):
         script = "return [...document.querySelectorAll(arguments[0])].map(i => i.src)"
