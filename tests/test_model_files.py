@@ -1,6 +1,7 @@
 """Networks in a file: saved, loaded like a run, and not trained in place."""
 
 import dataclasses
+import json
 import shutil
 
 import numpy as np
@@ -8,9 +9,12 @@ import pytest
 
 from sagan_tf import load_pretrained, load_run, model_files, train
 from sagan_tf.errors import UserError
+from sagan_tf.export.card import make_card
 from sagan_tf.models.builders import build_sagan
+from sagan_tf.report.history import read_history
 from sagan_tf.run import Run
 from sagan_tf.training.initialization import initialize
+from sagan_tf.visualization.video import write_training_video
 from tests.processes import REPOSITORY, pixels
 
 
@@ -89,6 +93,31 @@ def test_the_card_says_how_it_was_made(folder):
     assert "None yet: `sagan-tf evaluate" in card
 
 
+def test_the_card_names_the_networks_that_a_run_started_from(folder, workdir, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(workdir, copy)
+    path = copy / "logs" / "starts.jsonl"
+    start = json.loads(path.read_text())
+    assert start["init_from"] is None
+    path.write_text(json.dumps({**start, "init_from": "pretrained/faces64"}) + "\n")
+    card = make_card(load_run(copy), "copy")
+    assert "from the networks of `pretrained/faces64`, whose data and license" in card
+    assert "It started from" not in (folder / "README.md").read_text()
+
+
+def test_the_card_of_networks_says_what_else_is_in_the_folder(folder):
+    card = make_card(load_run(folder), "again", " And `onnx/`.")
+    assert card.count("## Use") == 1 and "the package sagan_tf. And `onnx/`." in card
+    assert card.replace(" And `onnx/`.", "") == (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("read", [read_history, write_training_video])
+def test_networks_alone_have_no_logs_and_grids(read, folder, pretrained):
+    for workdir in (folder, "pretrained/tiny"):
+        with pytest.raises(UserError, match="networks without the logs and grids"):
+            read(workdir)
+
+
 def test_pretrained_networks_write_to_runs(pretrained):
     run = load_pretrained("tiny")
     assert run.config.workdir == "runs/pretrained/tiny"
@@ -121,8 +150,10 @@ def test_training_starts_from_them_but_not_in_them(folder, pretrained):
 def test_damaged_files_and_other_networks_are_refused(folder, tmp_path):
     copy = tmp_path / "networks"
     shutil.copytree(folder, copy)
-    with pytest.raises(UserError, match="one step only: leave out --best and --step"):
-        load_run(copy, step=3)
+    assert load_run(copy, step=12).step == 12
+    for other in ({"step": 3}, {"best": True}):
+        with pytest.raises(UserError, match="of step 12 only: leave out --best and --"):
+            load_run(copy, **other)
     settings = (copy / "config.json").read_text()
     (copy / "config.json").write_text(settings.replace('"width": 8', '"width": 16'))
     with pytest.raises(UserError, match="does not hold the networks that config.json"):
@@ -150,12 +181,20 @@ def test_networks_alone_are_exported_again_and_have_no_raw_generator(folder, tmp
     card = (folder / "README.md").read_text()
     assert " steps in " in card  # as the run itself had recorded
     assert (path / "README.md").read_text() == card
-    # An edited card stays beside the new one.
-    (path / "README.md").write_text("Mine.")
-    for _ in range(2):
+    # An edited card stays beside the new one, and so does a second one.
+    kept = {}
+    for name, text in (("README.old.md", "Mine."), ("README.old_2.md", "Mine too.")):
+        (path / "README.md").write_text(text)
+        kept[name] = text
+        for _ in range(2):
+            run.export(path, format="networks")
+            assert (path / "README.md").read_text() == card
+            assert {p.name: p.read_text() for p in path.glob("*old*")} == kept
+    (path / ".git").mkdir()
+    (path / ".git" / "HEAD").touch()
+    with pytest.raises(UserError, match="would replace them: .git/HEAD. Move"):
         run.export(path, format="networks")
-        assert (path / "README.md").read_text() == card
-        assert (path / "README.old.md").read_text() == "Mine."
+    assert (path / ".git" / "HEAD").exists()
     with pytest.raises(UserError, match="no generator but the EMA generator"):
         run.evaluate(ema=False)
 

@@ -22,7 +22,7 @@ def test_a_folder_for_the_hub_has_metadata_and_runs(workdir, tmp_path):
     folder = run.export(format="hub")
     assert folder == tmp_path / "digits" / "export" / "hub"
     card = huggingface_hub.ModelCard.load(folder / "README.md")
-    assert card.data.license == "cc-by-4.0" and card.data.datasets == ["digits"]
+    assert card.data.license == "cc-by-4.0" and card.data.datasets is None
     (result,) = card.data.eval_results
     assert (result.metric_name, result.metric_value) == ("frechet_own by own", 2.5)
     assert "| frechet_own | own | 2.5 |" in card.text

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf import Sampler
+from sagan_tf.errors import UserError
 from sagan_tf.export import serving
 from sagan_tf.export.serving import export_serving
 from sagan_tf.models.resnet import ResNetGenerator
@@ -44,9 +45,27 @@ def test_versions_are_kept_and_warm_up_requests_are_served(sampler, tmp_path):
     assert seen == [(name, count) for count in (1, 8) for name in names]
 
 
+def write_empty_model(_, path):
+    (path / "saved_model.pb").touch()
+
+
+def test_a_version_is_replaced_but_no_other_file(sampler, tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    monkeypatch.setattr(serving, "export_saved_model", write_empty_model)
+    for _ in range(2):
+        export_serving(sampler, tmp_path, "digits", 4)
+    notes = tmp_path / "digits" / "4" / "notes.txt"
+    notes.touch()
+    with pytest.raises(UserError, match=r"would replace them: notes\.txt\. Move"):
+        export_serving(sampler, tmp_path, "digits", 4)
+    assert notes.exists()
+
+
 def test_a_second_model_stays_beside_the_first(sampler, tmp_path, monkeypatch):
     pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
-    monkeypatch.setattr(serving, "export_saved_model", lambda _, path: path.mkdir())
+    monkeypatch.setattr(serving, "export_saved_model", write_empty_model)
+    (tmp_path / "serving" / "photos").mkdir(parents=True)
+    (tmp_path / "serving" / "photos" / "2024.jpg").touch()  # which is no model
     for name in ("digits", 'my "run"'):
         folder = export_serving(sampler, tmp_path / "serving", name, 4)
     config = (folder / "models.config").read_text()
