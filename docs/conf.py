@@ -33,6 +33,8 @@ napoleon_use_rtype = False
 def convert_markdown(app, what, name, obj, options, lines):
     """Converts what docstrings have of Markdown: code, links and inline code."""
     text = "\n".join(lines)
+    if what == "method":  # a function that is a method too has its `self` by name
+        text = re.sub(r"^ *run: `Run`\.\n", "", text, flags=re.M)
     blocks = re.split(r"^( *)```(\w*)\n(.*?)^ *```$", text, flags=re.M | re.S)
     converted = [_convert_inline(blocks[0])]
     for indent, language, code, after in zip(*[iter(blocks[1:])] * 4, strict=True):
@@ -44,7 +46,7 @@ def convert_markdown(app, what, name, obj, options, lines):
 
 def _convert_inline(text):
     text = re.sub(
-        r"`([^`]+)`(\w?)",  # a letter follows in "`Block`s"
+        r"`([^`]+)`([\w(]?)",  # something follows in "`Block`s" and "`attend`(image)"
         lambda found: f"``{found[1]}``" + (f"\\ {found[2]}" if found[2] else ""),
         text,
     )

@@ -19,8 +19,9 @@
 # about a minute and a half on two CPU cores. What a real training needs besides
 # (checkpoints, logs, metrics, several devices) is in the package: `sagan-tf train`.
 #
-# In Colab, upload the wheel of this package (`python -m build` writes it to `dist/`),
-# and run `%pip install sagan_tf-*.whl` first.
+# It needs what `pip install .` installs, such as TensorFlow and scikit-learn. In Colab,
+# upload the wheel of this package (`python -m build` writes it to `dist/`), and run
+# `%pip install sagan_tf-*.whl` first.
 
 # %%
 import keras

@@ -16,9 +16,10 @@
 # From a folder of pictures to a generator that others can use, in Python. The command
 # line does the same: each step names its command.
 #
-# In Colab, upload the wheel of this package (`python -m build` writes it to `dist/`)
-# and your pictures, and run `%pip install 'sagan_tf-...-py3-none-any.whl[export]'`
-# first. A runtime with a GPU trains faster.
+# The last step, an export, needs `pip install '.[export]'`. In Colab, upload the wheel
+# of this package (`python -m build` writes it to `dist/`), requirements-export.txt and
+# your pictures, and run `%pip install sagan_tf-*.whl -r requirements-export.txt` first.
+# A runtime with a GPU trains faster.
 
 # %%
 import dataclasses

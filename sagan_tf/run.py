@@ -74,6 +74,11 @@ class Run:
         self.sampler = Sampler(self.generator, config.latent_distribution)
 
     @property
+    def name(self) -> str:
+        """The name of the run directory."""
+        return self.config.run_dir.resolve().name
+
+    @property
     def step(self) -> int:
         """The step that the model is at."""
         return int(self.model.step.numpy())

@@ -23,14 +23,14 @@ PAGES = [
 ]
 # What is not run here, and why.
 NOT_RUN = {
-    r"pip install|python -m venv|pre-commit": "installs; .ci/run has the README's",
+    r"pip install|python -m venv|pre-commit": "installs; .ci/run and test_wheel.py do",
     r"pytest|\.ci/run|sphinx-build": "runs the tests",
     r"docker|curl|hf upload": "needs a server",
     r"srun|sbatch": "needs a cluster",
-    r"twine": "checks what is built; it is installed for a release alone",
+    r"twine|python -m build": "builds a wheel; .ci/run does",
     r"gradio_client": "needs a running demo; tests/demo",
     r"^from experiments": "trains for minutes; tests/experiments",
-    r"load_preset\(": "trains for minutes; tests/examples",
+    r"load_preset\(": "trains for half a minute; tests/training calls `train` so",
     r"workdir=digits$": "needs a download",
     r"sagan-tf demo": "runs until it is stopped; tests/demo",
     r"extractor=inception": "downloads Inception",
@@ -40,7 +40,6 @@ NOT_RUN = {
     r"experiments\.\w+ (?!.*--list)": "trains for hours; tests/experiments",
     r"examples\.cyclegan": "trains for minutes; tests/examples",
     r"python benchmarks/": "measures for minutes; test_benchmarks.py",
-    r"python -m build": "downloads setuptools",
     r"jupytext": "converts; tests/examples",
     r"KERAS_BACKEND": "needs JAX or PyTorch; .ci/run has JAX",
 }

@@ -100,13 +100,13 @@ def test_the_card_names_the_networks_that_a_run_started_from(folder, workdir, tm
     start = json.loads(path.read_text())
     assert start["init_from"] is None
     path.write_text(json.dumps({**start, "init_from": "pretrained/faces64"}) + "\n")
-    card = make_card(load_run(copy), "copy")
+    card = make_card(load_run(copy))
     assert "from the networks of `pretrained/faces64`, whose data and license" in card
     assert "It started from" not in (folder / "README.md").read_text()
 
 
 def test_the_card_of_networks_says_what_else_is_in_the_folder(folder):
-    card = make_card(load_run(folder), "again", " And `onnx/`.")
+    card = make_card(load_run(folder), " And `onnx/`.")
     assert card.count("## Use") == 1 and "the package sagan_tf. And `onnx/`." in card
     assert card.replace(" And `onnx/`.", "") == (folder / "README.md").read_text()
 

@@ -53,7 +53,7 @@ def make_demo(run: Run) -> Any:
     import gradio as gr
 
     pictures = Pictures(run)
-    name = f"{run.config.run_dir.resolve().name}, step {run.step:,}"
+    name = f"{run.name}, step {run.step:,}"
     has_attention = bool(
         run.generator.attention_resolutions or run.discriminator.attention_resolutions
     )
@@ -120,8 +120,8 @@ def make_demo(run: Run) -> Any:
     with gr.Blocks(
         title=name, analytics_enabled=False, delete_cache=_DELETE_CACHE
     ) as demo:
-        inputs = ", truncation and class" if pictures.classes else " and truncation"
-        gr.Markdown(f"# {name}\nEach image is a function of seed{inputs}.")
+        others = ", truncation and class" if pictures.classes else " and truncation"
+        gr.Markdown(f"# {name}\nEach image is a function of seed{others}.")
         with gr.Row():
             # Without bounds and rounding: `Pictures` refuses what is no seed.
             seed = gr.Number(0, label="Seed")

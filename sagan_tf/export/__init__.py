@@ -31,8 +31,7 @@ class Format(NamedTuple):
 
 
 def _export_serving(run: "Run", path: Path) -> Path:
-    name = run.config.run_dir.resolve().name
-    return export_serving(run.sampler, path, name, run.step)
+    return export_serving(run.sampler, path, run.name, run.step)
 
 
 def _of_sampler(export: Callable[..., Path]) -> Callable[["Run", Path], Path]:

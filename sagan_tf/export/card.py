@@ -79,13 +79,12 @@ SOURCES = {
 _LEFT_OUT = ("workdir", "data_dir", "log_interval", "sample_interval")
 
 
-def make_card(run: "Run", name: str, others: str = "") -> str:
+def make_card(run: "Run", others: str = "") -> str:
     """Returns the card's text in Markdown, without metadata.
 
     Args:
         run: `Run`. Without logs the card does not say how long it took. Networks that
             were handed on keep the card that they came with, but for its section "Use".
-        name: What to call the model.
         others: What else is in the folder, in Markdown.
     """
     if run.networks_dir and (run.networks_dir / CARD).exists():
@@ -98,7 +97,7 @@ def make_card(run: "Run", name: str, others: str = "") -> str:
     colors = {1: "gray", 3: "color"}
     color = colors.get(config.channels, f"{config.channels}-channel")
     return f"""\
-# {name}
+# {run.name}
 
 ![Generated images](samples.png)
 

@@ -49,20 +49,19 @@ def export_hub(run: "Run", path: str | Path) -> Path:
     check_installed("An export for the Hub", "export", "huggingface_hub")
     from huggingface_hub import ModelCard
 
-    name = run.config.run_dir.resolve().name
     with replacing_export(path, FILE) as partial:
         export_keras(run.sampler, partial / "keras")
         export_saved_model(run.sampler, partial / "saved_model")
         export_onnx(run.sampler, partial / "onnx")
         write_networks(run, partial)
-        metadata = _describe(run, name).to_yaml()
-        text = make_card(run, name, _OTHERS)
+        metadata = _describe(run).to_yaml()
+        text = make_card(run, _OTHERS)
         card = ModelCard(f"---\n{metadata}\n---\n\n{text}")
         write_card(partial, str(card), Path(path))
     return Path(path)
 
 
-def _describe(run: "Run", name: str) -> Any:
+def _describe(run: "Run") -> Any:
     from huggingface_hub import EvalResult, ModelCardData
 
     config, source = run.config, find_source(run.config)
@@ -79,7 +78,7 @@ def _describe(run: "Run", name: str) -> Any:
         for metric, score in record["scores"].items()
     ]
     return ModelCardData(
-        model_name=name,
+        model_name=run.name,
         # Not "keras": the Hub would say how to load a file of Keras' own.
         library_name="sagan_tf",
         pipeline_tag=_TASK,

@@ -107,8 +107,11 @@ def _compare(file: Path, design: _File, inference: Inference) -> dict[str, float
         what = f"{name} of {file.name}"
         images, own = outputs.pop("images"), expected["images"]
         check_equal(
-            *(f"{what}, images,", {"images": images}, {"images": own}),
-            *(design.of_images, design.reduce_images),
+            f"{what}, images,",
+            {"images": images},
+            {"images": own},
+            bound=design.of_images,
+            reduce=design.reduce_images,
         )
         error = np.abs(images - own)
         differences |= {"largest": float(error.max()), "mean": float(error.mean())}

@@ -34,8 +34,7 @@ def export_networks(run: Run, path: str | Path) -> Path:
     path = Path(path)
     with replacing_export(path, FILE) as partial:
         write_networks(run, partial)
-        name = run.config.run_dir.resolve().name
-        write_card(partial, make_card(run, name), path)
+        write_card(partial, make_card(run), path)
     return path
 
 

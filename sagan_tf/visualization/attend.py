@@ -91,7 +91,7 @@ def write_attention(
         if real_layers:
             captions = _caption("Real", images, classes, run.config)
             sets.append((images, captions, real_layers))
-    title = f"{Path(str(run.config.workdir)).resolve().name}, step {run.step:,}"
+    title = f"{run.name}, step {run.step:,}"
     write_attention_page(folder / "attention.html", title, sets)
     return {name: float(maps.effect.mean()) for name, maps in layers}, folder
 
