@@ -118,6 +118,21 @@ def test_networks_alone_have_no_logs_and_grids(read, folder, pretrained):
             read(workdir)
 
 
+def test_networks_alone_make_what_a_run_makes(workdir, folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    run, whole = load_run(copy), load_run(workdir)
+    effects, page = run.attend(num_images=2, num_real=2)
+    expected, _ = whole.attend(tmp_path / "attention", num_images=2, num_real=2)
+    assert page.parent.parent == copy and set(effects) == set(expected)
+    for name, effect in expected.items():
+        np.testing.assert_allclose(effects[name], effect, atol=1e-2)
+    run.interpolate(tmp_path / "interpolation.png")
+    assert pixels(tmp_path / "interpolation.png").any()
+    run.neighbors(tmp_path / "neighbors.png", num_images=2)
+    assert pixels(tmp_path / "neighbors.png").any()
+
+
 def test_pretrained_networks_write_to_runs(pretrained):
     run = load_pretrained("tiny")
     assert run.config.workdir == "runs/pretrained/tiny"

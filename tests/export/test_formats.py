@@ -1,10 +1,13 @@
 """Exports of each network, run by their own runtimes."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 
 from sagan_tf import Sampler
+from sagan_tf.export.inference import make_inputs
 from sagan_tf.export.litert import export_litert, open_litert
 from sagan_tf.export.onnx import export_onnx, open_onnx
 from sagan_tf.models.dcgan import DCGANGenerator
@@ -61,3 +64,33 @@ def test_another_runtime_computes_the_same_images(sampler, export, suffix, tmp_p
         assert set(outputs) == {"images", *maps}
         for name, scores in maps.items():
             np.testing.assert_allclose(outputs[name], scores, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("file", "largest"), [("generator_float16", 0.05), ("generator_int8", 1.0)]
+)
+def test_smaller_litert_files_lose_what_they_say(file, largest, tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    keras.utils.set_random_seed(0)
+    sampler = Sampler(NETWORKS["dcgan"]())
+    sampler.take_standing_statistics(2, 16)
+    folder = export_litert(sampler, tmp_path / "export")
+    whole, own = folder / "generator.tflite", folder / f"{file}.tflite"
+    assert own.stat().st_size < 0.8 * whole.stat().st_size
+    said = json.loads((folder / "losses.json").read_text())[own.name]
+    assert 0 < said["mean"] < said["largest"] < largest
+    inputs = make_inputs(sampler)
+    images, maps = sampler.generator(inputs["latents"], return_attention_scores=True)
+    outputs = open_litert(own, "attention")(inputs)
+    error = np.abs(outputs["images"] - images)
+    np.testing.assert_allclose(error.max(), said["largest"], rtol=0.2)
+    np.testing.assert_allclose(error.mean(), said["mean"], rtol=0.2)
+    variations = [
+        np.abs(outputs[name] - scores).sum(axis=-1).mean() / 2
+        for name, scores in maps.items()
+    ]
+    np.testing.assert_allclose(max(variations), said["maps"], rtol=0.2)
+    other = {"latents": np.asarray(sampler.latents(3, seed=5))}  # another batch size
+    expected = sampler.generator(other["latents"])
+    images = open_litert(own, "generator")(other)["images"]
+    assert np.abs(images - expected).mean() < 2 * said["mean"]
