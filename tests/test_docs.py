@@ -188,3 +188,4 @@ def test_the_site_builds_without_warnings(tmp_path):
     for name in ("SelfAttention", "load_pretrained", "export_onnx", "Sampler.generate"):
         assert f">{name.rpartition('.')[2]}<" in page
     assert "key_reduction" in page
+    assert "``" not in page  # inline code that was not converted
