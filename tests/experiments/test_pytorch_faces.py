@@ -49,6 +49,7 @@ np.save("images.npy", pytorch_faces.train(images, steps=300, seed=0))
 """
 
 
+@pytest.mark.exhaustive
 def test_the_generator_learns_from_the_images(tmp_path):
     pytest.importorskip("torch")
     (tmp_path / "torch_sagan64.py").write_text(NETWORKS)

@@ -133,7 +133,7 @@ def test_two_devices_compute_what_one_does(two_devices, networks, arguments, ste
     assert largest > 0.01  # it has learned something
 
 
-@pytest.mark.slow
+@EXHAUSTIVE
 def test_two_devices_with_the_forms_of_large_networks(two_devices, monkeypatch):
     """Matrix products, attention in groups and chunks, and inputs divided by sigma."""
     layers = "sagan_tf.layers"

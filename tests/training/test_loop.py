@@ -73,7 +73,7 @@ def test_losses_that_are_not_finite_inside_an_execution_are_found(tmp_path):
     assert not find_checkpoints(tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_in_float16_resumes_bit_for_bit(tmp_path):
     """Its first steps are skipped: the loss scale starts too high."""
     config = dataclasses.replace(CONFIG, precision="mixed_float16", loss="lsgan")
