@@ -81,6 +81,11 @@ def find_pretrained(workdir: str | Path) -> Path | None:
     return None
 
 
+def holds_networks(workdir: str | Path) -> bool:
+    """Returns whether a path is that of networks that were handed on, not of a run."""
+    return find_pretrained(workdir) is not None or (Path(workdir) / FILE).exists()
+
+
 def _pretrained_dir() -> Path:
     """Returns `pretrained/`, or where it was installed."""
     return find_bundled("pretrained")

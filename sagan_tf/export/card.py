@@ -92,7 +92,7 @@ def make_card(run: "Run", others: str = "") -> str:
         text = re.sub(r"\A---\n.*?\n---\n+", "", text, flags=re.DOTALL)
         use = _describe_use(run.config, others)
         return re.sub(r"(?ms)^## Use\n.*?(?=^## |\Z)", lambda _: use, text)
-    config = run.config
+    config, history = run.config, _read_history(run)
     classes = f" of {len(config.classes)} classes" if config.num_classes else ""
     colors = {1: "gray", 3: "color"}
     color = colors.get(config.channels, f"{config.channels}-channel")
@@ -112,11 +112,11 @@ generator and discriminator of step {run.step:,}, for {color} images{classes}, \
 {describe_command(config)}
 ```
 
-{_describe_time(run)}
+{_describe_time(history, run.step)}
 
 ## Data
 
-{find_source(config).text}.{_describe_origin(run)}
+{find_source(config).text}.{_describe_origin(history)}
 
 ## Scores
 
@@ -143,6 +143,13 @@ images = run.generate(16)  # uint8 {shape}
 DIR is the folder of this file. Both need the package sagan_tf.{others}
 
 """
+
+
+def _read_history(run: "Run") -> History | None:
+    try:
+        return read_history(run.config.run_dir)
+    except UserError:  # networks alone, an import, or less than one row
+        return None
 
 
 def write_card(folder: Path, text: str, earlier: Path) -> None:
@@ -194,8 +201,7 @@ def find_source(config: Config) -> Source:
     return SOURCES.get(config.dataset.partition("/")[0], Source(unknown))
 
 
-def _describe_origin(run: "Run") -> str:
-    history = _read_history(run)
+def _describe_origin(history: History | None) -> str:
     origins = [start.get("init_from") for start in history.starts] if history else []
     return "".join(
         f"\n\nIt started from the networks of `{origin}`, whose data and license count "
@@ -204,20 +210,12 @@ def _describe_origin(run: "Run") -> str:
     )
 
 
-def _read_history(run: "Run") -> History | None:
-    try:
-        return read_history(run.config.run_dir)
-    except UserError:  # networks alone, an import, or less than one row
-        return None
-
-
-def _describe_time(run: "Run") -> str:
-    history = _read_history(run)
+def _describe_time(history: History | None, step: int) -> str:
     if history is None:
         return "How long it took is not recorded."
-    seconds = 3600 * float(history.hours(run.step))
-    text = f"{run.step:,} steps in {format_duration(seconds)}"
-    if history.last_step > run.step:
+    seconds = 3600 * float(history.hours(step))
+    text = f"{step:,} steps in {format_duration(seconds)}"
+    if history.last_step > step:
         text += f", of a run to step {history.last_step:,}"
     return "".join([text, ".", *dict.fromkeys(map(_describe_start, history.starts))])
 

@@ -11,7 +11,7 @@ from absl import logging
 from sagan_tf.config import Config, load_config
 from sagan_tf.errors import UserError
 from sagan_tf.files import read_text
-from sagan_tf.model_files import FILE, find_pretrained
+from sagan_tf.model_files import holds_networks
 from sagan_tf.records import are_yardsticks, read_records
 from sagan_tf.rows import parse_dict, parse_rows, read_number
 
@@ -126,7 +126,7 @@ def read_history(workdir: str | Path) -> History:
 
 def check_is_run(folder: Path) -> None:
     """Raises a `UserError` if a folder holds networks that were handed on."""
-    if find_pretrained(folder) or (folder / FILE).exists():
+    if holds_networks(folder):
         raise UserError(
             f"{folder} holds networks without the logs and grids of their training, "
             "which this command needs. Give the run itself (--workdir)"

@@ -27,7 +27,7 @@ from sagan_tf.errors import UserError
 from sagan_tf.export.saved_model import export_saved_model
 from sagan_tf.files import delete_partial, read_text, unused_path, write_text
 from sagan_tf.flags import format_setting
-from sagan_tf.model_files import FILE, find_pretrained
+from sagan_tf.model_files import holds_networks
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.rows import parse_rows
 from sagan_tf.run import Run
@@ -150,7 +150,7 @@ def train(
                         run.step,
                         devices=describe_devices(distribution.name),
                         replicas=distribution.num_replicas,
-                        # A resumed run goes on from its own checkpoint.
+                        # A run that is resumed has its own networks.
                         init_from=None if step else init_from,
                     )
                     _say_start(config, step, init_from)
@@ -356,7 +356,7 @@ def _check_devices(config: Config, distribution: Distribution) -> None:
 
 
 def _check_resumable(config: Config) -> None:
-    if (config.run_dir / FILE).exists() or find_pretrained(config.run_dir):
+    if holds_networks(config.run_dir):
         flags = [f"--init_from={config.workdir}", "--workdir=runs/continued"]
         raise UserError(
             f"{config.workdir} holds networks without what resuming needs. Start a new "
