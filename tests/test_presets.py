@@ -173,7 +173,7 @@ def pictures(tmp_path_factory):
 
 # Each time one preset of each architecture is run: digits and mnist_conditional in
 # test_train and test_commands, and these, of which the second is slow.
-FAST, SLOW = "mnist_infogan", "folder_conditional"
+FAST, SLOW = "mnist_infogan", "cifar10"
 
 
 def marks_of(name):

@@ -61,7 +61,7 @@ MOMENTS = [
     pytest.param("checkpoints/step-3.index", marks=pytest.mark.exhaustive),
     "checkpoints/step-6.data-00000-of-00001",
     # After the last step, before its checkpoint.
-    pytest.param("samples/000012.png", marks=pytest.mark.slow),
+    pytest.param("samples/000012.png", marks=pytest.mark.exhaustive),
     pytest.param("export", marks=pytest.mark.exhaustive),
 ]
 
@@ -111,7 +111,7 @@ def test_a_signal_saves_the_step(tmp_path, name):
     assert stop_by_signal(tmp_path, getattr(signal, name)) >= 3
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_stopped_run_resumes_to_the_same_weights_and_log(tmp_path):
     """Stopped between two rows of the log, whose means go on."""
     steps = stop_by_signal(tmp_path, signal.SIGTERM) + 4

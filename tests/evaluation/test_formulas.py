@@ -160,13 +160,12 @@ def test_chunks_do_not_keep_one_another_alive(monkeypatch, dtype):
     assert formulas._at_rank(2)(np.random.rand(5, 7)).base is None
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("name", "features"),
     [
         ("precision_recall", 128),
-        # Its memory is that of `precision_recall`, which computes the same distances.
-        pytest.param("density_coverage", 128, marks=pytest.mark.exhaustive),
+        ("density_coverage", 128),
         ("kernel_distance", 2048),
     ],
 )

@@ -80,7 +80,10 @@ def test_pixels_that_are_lower_differ():
     assert inference.check_equal("X", outputs, expected, bound=4) == 4
 
 
-@pytest.mark.parametrize("export", [export_keras, export_saved_model])
+@pytest.mark.parametrize(
+    "export",
+    [export_keras, pytest.param(export_saved_model, marks=pytest.mark.exhaustive)],
+)
 def test_exports_of_half_precision_compute_in_float32(export, sampler, tmp_path):
     own = sampler.generator
     config = {**own.get_config(), "dtype": "mixed_bfloat16"}

@@ -63,7 +63,12 @@ def test_blocks_are_those_of_the_official_code():
 @pytest.mark.parametrize("num_classes", [0, 3])
 @pytest.mark.parametrize(
     "image_size",
-    [32, 64, 128, *(pytest.param(size, marks=pytest.mark.slow) for size in (256, 512))],
+    [
+        32,
+        64,
+        128,
+        *(pytest.param(size, marks=pytest.mark.exhaustive) for size in (256, 512)),
+    ],
 )
 def test_every_image_size_with_and_without_classes(image_size, num_classes, attention):
     settings = {
@@ -168,11 +173,8 @@ def test_settings_of_the_last_layers():
     assert isinstance(generator.to_image, keras.layers.Conv2D)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "precision",
-    ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.exhaustive)],
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_a_step_at_128_px_fits_in_memory(precision):
     """The networks of configs/imagenet128.py with 8 images, in their own process."""
     script = f"""

@@ -19,10 +19,6 @@ from sagan_tf.models import (
 from sagan_tf.sampling import Sampler
 
 POLICIES = ["float32", "mixed_bfloat16", "mixed_float16"]
-SLOW_POLICIES = [
-    "float32",
-    *(pytest.param(policy, marks=pytest.mark.slow) for policy in POLICIES[1:]),
-]
 
 
 def make(policy="float32", optimizer=None, **compile_arguments):
@@ -81,7 +77,7 @@ def trained(network_values):
 
 
 @pytest.mark.parametrize(
-    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.exhaustive)]
 )
 @pytest.mark.parametrize("policy", POLICIES)
 def test_each_update_changes_one_network_only(policy, jit_compile):
@@ -212,7 +208,16 @@ def test_trains_with_every_loss(loss):
     }
 
 
-@pytest.mark.parametrize("policy", SLOW_POLICIES)
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "float32",
+        *(
+            pytest.param(policy, marks=pytest.mark.exhaustive)
+            for policy in POLICIES[1:]
+        ),
+    ],
+)
 def test_resumes_exactly_from_a_keras_file(policy, tmp_path):
     keras.utils.set_random_seed(0)
     tf.config.experimental.enable_op_determinism()
@@ -235,36 +240,6 @@ def test_resumes_exactly_from_a_keras_file(policy, tmp_path):
         for expected, actual in zip(one.variables, other.variables, strict=True):
             np.testing.assert_array_equal(actual, expected, err_msg=expected.path)
     np.testing.assert_array_equal(samples(loaded), samples(model))
-
-
-def test_replicas_share_the_batch(two_devices, monkeypatch):
-    """Two devices with the same half batch each compute what one device does."""
-    monkeypatch.setattr(
-        SAGAN,
-        "_draw_latents",
-        lambda self, n, update: Sampler(self.generator).latents(2, update),
-    )
-    half = real_images(2, batch_size=2)
-
-    def optimizer():
-        return keras.optimizers.SGD(0.1, momentum=0.5)
-
-    alone = make(optimizer=optimizer)
-    with two_devices.scope():
-        model = make(optimizer=optimizer)
-    for network in ("generator", "discriminator", "ema_generator"):
-        getattr(model, network).set_weights(getattr(alone, network).get_weights())
-    start = values(alone)
-    train(alone, half)
-    train(model, np.concatenate([half, half], axis=1))
-    assert model.step.numpy() == 2
-    assert changed(start, alone) >= {name for name in start if name.endswith("/u")}
-    for expected, actual in zip(alone.variables, model.variables, strict=True):
-        if "metric" in expected.path or "seed" in expected.path:
-            continue
-        first, second = actual.value.values
-        np.testing.assert_array_equal(first, second, err_msg=expected.path)
-        np.testing.assert_allclose(first, expected, atol=2e-6, err_msg=expected.path)
 
 
 @pytest.mark.parametrize(

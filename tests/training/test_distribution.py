@@ -97,7 +97,7 @@ def test_workers_compute_what_one_process_does(number, alone, tmp_path):
         assert stderr == ""
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_of_one_process_resumes_on_two_workers(alone, tmp_path):
     shutil.copytree(alone, tmp_path, dirs_exist_ok=True)
     for path in (tmp_path / "checkpoints").glob("step-*"):

@@ -317,7 +317,7 @@ def test_a_run_on_a_full_disk_resumes_once_there_is_room(small_disk, workdir, ca
     assert_same_run(disk / "run", workdir)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_received_run_executes_nothing(tmp_path, workdir, capsys, quick_classifier):
     """Its config names a model that writes a file as soon as it is used."""
     model, written, run = (tmp_path / name for name in ("model", "written", "run"))
@@ -385,7 +385,7 @@ def test_a_run_that_lost_its_checkpoints_is_not_begun_anew(undisturbed, tmp_path
     [
         "checkpoints",
         *(
-            pytest.param(n, marks=pytest.mark.slow)
+            pytest.param(n, marks=pytest.mark.exhaustive)
             for n in ("export", "logs", "samples")
         ),
     ],

@@ -33,7 +33,7 @@ def on_two_devices(two_devices, monkeypatch):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_on_several_devices_resumes_and_is_sampled_on_one(tmp_path):
     config = dataclasses.replace(CONFIG, workdir=str(tmp_path))
     train(config)
