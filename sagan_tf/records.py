@@ -9,6 +9,7 @@ from filelock import FileLock
 from sagan_tf import files
 from sagan_tf.errors import UserError
 
+SCORES = "scores.json"  # of networks that are handed on: the records of their step
 _SECONDS_FOR_LOCK = 60
 
 

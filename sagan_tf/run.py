@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from sagan_tf.files import unused_path
 from sagan_tf.model_files import FILE, find_pretrained, load_networks
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.models.sagan import SAGAN
-from sagan_tf.records import records_path, save_record
+from sagan_tf.records import SCORES, read_records, records_path, save_record
 from sagan_tf.sampling import Sampler
 from sagan_tf.text import format_names
 from sagan_tf.visualization.attend import write_attention
@@ -181,6 +182,22 @@ class Run:
         scores, protocol = evaluator.score(fake)
         save_record(path, scores, protocol, yardsticks)
         return Evaluation(scores, protocol, path, yardsticks)
+
+    def read_scores(self) -> list[dict[str, Any]]:
+        """Returns the scores of this step, also those that came with the networks.
+
+        Returns:
+            List of records with `scores`, `protocol` and `yardsticks`; see
+            `Evaluation`.
+
+        Raises:
+            UserError: if a file of them is damaged.
+        """
+        records = read_records(records_path(self.config.run_dir, self.step))
+        if self.networks_dir:
+            records = [*read_records(self.networks_dir / SCORES), *records]
+        # Of records with the same protocol the last one counts.
+        return list({json.dumps(own["protocol"]): own for own in records}.values())
 
     def export(
         self, path: str | Path | None = None, format: str = "saved_model"

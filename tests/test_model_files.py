@@ -11,6 +11,7 @@ from sagan_tf import load_pretrained, load_run, model_files, train
 from sagan_tf.errors import UserError
 from sagan_tf.export.card import make_card
 from sagan_tf.models.builders import build_sagan
+from sagan_tf.records import records_path, save_record
 from sagan_tf.report.history import read_history
 from sagan_tf.run import Run
 from sagan_tf.training.initialization import initialize
@@ -53,7 +54,8 @@ def test_loaded_networks_are_the_run_up_to_half_precision(workdir, folder):
         for weights in network.get_weights()
     )
     names = sorted(path.name for path in folder.iterdir())
-    assert names == ["README.md", "config.json", "networks.npz", "samples.png"]
+    files = ("README.md", "config.json", "networks.npz", "samples.png", "scores.json")
+    assert names == list(files)
 
 
 def test_a_generator_whose_pixels_would_change_is_stored_as_it_is(workdir, tmp_path):
@@ -103,6 +105,28 @@ def test_the_card_names_the_networks_that_a_run_started_from(folder, workdir, tm
     card = make_card(load_run(copy))
     assert "from the networks of `pretrained/faces64`, whose data and license" in card
     assert "It started from" not in (folder / "README.md").read_text()
+
+
+def test_scores_go_with_the_networks(workdir, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(workdir, copy)
+    own, other = (
+        {"scores": {"frechet": score}, "protocol": {"extractor": name}}
+        for name, score in (("own", 2.5), ("other", 3.5))
+    )
+    path = records_path(copy, 12)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps([own]))
+    networks = load_run(load_run(copy).export(tmp_path / "handed", format="networks"))
+    assert networks.read_scores() == [own]
+    # What is computed later is added, and replaces what has the same protocol.
+    path = records_path(tmp_path / "handed", 12)
+    save_record(path, other["scores"], other["protocol"])
+    save_record(path, {"frechet": 2.25}, own["protocol"])
+    own["scores"]["frechet"] = 2.25
+    assert networks.read_scores() == [own, other]
+    again = networks.export(tmp_path / "again", format="networks")
+    assert load_run(again).read_scores() == [own, other]
 
 
 def test_the_card_of_networks_says_what_else_is_in_the_folder(folder):

@@ -12,7 +12,6 @@ from sagan_tf.config import Config, load_preset, preset_names
 from sagan_tf.errors import UserError
 from sagan_tf.files import unused_path, write_text
 from sagan_tf.flags import format_setting
-from sagan_tf.records import read_records, records_path
 from sagan_tf.report.history import History, read_history
 from sagan_tf.text import format_duration
 
@@ -232,7 +231,7 @@ def _describe_start(start: dict[str, Any]) -> str:
 
 def _describe_scores(run: "Run") -> str:
     rows, protocols = [], []
-    for record in read_records(records_path(run.config.run_dir, run.step)):
+    for record in run.read_scores():
         protocol, yardsticks = record["protocol"], record.get("yardsticks", {})
         protocols.append(f"- {json.dumps(protocol)}")
         for name, score in record["scores"].items():

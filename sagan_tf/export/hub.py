@@ -14,7 +14,6 @@ from sagan_tf.export.onnx import export_onnx
 from sagan_tf.export.saved_model import export_saved_model
 from sagan_tf.model_files import FILE
 from sagan_tf.packages import check_installed
-from sagan_tf.records import read_records, records_path
 
 if TYPE_CHECKING:
     from sagan_tf.run import Run
@@ -74,7 +73,7 @@ def _describe(run: "Run") -> Any:
             metric_name=f"{metric} by {name_extractor(record['protocol'])}",
             metric_value=score,
         )
-        for record in read_records(records_path(config.run_dir, run.step))
+        for record in run.read_scores()
         for metric, score in record["scores"].items()
     ]
     return ModelCardData(

@@ -1,10 +1,12 @@
 import dataclasses
+import json
 from pathlib import Path
 
 from sagan_tf.export.card import make_card, write_card
 from sagan_tf.export.inference import replacing_export
 from sagan_tf.files import write_text
 from sagan_tf.model_files import FILE, save_networks
+from sagan_tf.records import SCORES
 from sagan_tf.run import Run, load_run
 
 _SAMPLES = 64
@@ -16,6 +18,7 @@ def export_networks(run: Run, path: str | Path) -> Path:
         PATH/config.json    the settings, without the data's path, and in float32
         PATH/networks.npz   the EMA generator and the discriminator; see `save_networks`
         PATH/samples.png    generated images
+        PATH/scores.json    the records of `Run.evaluate`
         PATH/README.md      the model card
 
     `load_run(PATH)` and the commands that use a checkpoint (`--workdir=PATH`) read it,
@@ -44,4 +47,6 @@ def write_networks(run: Run, folder: Path) -> None:
     config = dataclasses.replace(run.config, data_dir=None, precision="float32")
     write_text(folder / "config.json", config.to_json())
     save_networks(run, folder / FILE)
+    # Always there, so that it is known as a file of an export.
+    write_text(folder / SCORES, json.dumps(run.read_scores(), indent=2) + "\n")
     load_run(folder).sample(folder / "samples.png", num_images=_SAMPLES)
