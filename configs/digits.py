@@ -3,7 +3,7 @@
 The default, which downloads nothing: the 1,797 real handwritten digits of
 scikit-learn, 8x8 with a border of one pixel, enlarged to 32 px.
 
-Expected: readable digits after less than two minutes of training on two CPU cores. The
+Expected: readable digits after two to four minutes of training on two CPU cores. The
 networks are those of configs/mnist.py, the loss and spectral normalization those of the
 SAGAN paper, so that the first run shows all of its parts.
 """

@@ -17,18 +17,19 @@ import argparse
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 from sagan_tf import load_run
 from sagan_tf.cache import cache_dir, digest, digest_arrays, digest_files
-from sagan_tf.config import Config, load_config
+from sagan_tf.config import Config
 from sagan_tf.data.preprocessing import scale
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation.classifier import Examples, count_outputs, fit, load_examples
 from sagan_tf.evaluation.held_out import load_held_out
+from sagan_tf.evaluation.image_sets import find_real_images
 from sagan_tf.evaluation.yardsticks import Yardstick
 from sagan_tf.files import replacing
 from sagan_tf.records import read_records, records_path, save_record
@@ -70,10 +71,14 @@ def main() -> None:
         help="of the checkpoints, by default the last",
     )
     arguments = parser.parse_args()
+    if arguments.num_images < 1:
+        parser.error("--num_images must be positive")
     try:
-        extractors = load(load_config(arguments.workdir))
-        for step in arguments.steps or [None]:
-            run = load_run(arguments.workdir, step=step)
+        # What is missing is said before extractors are trained.
+        steps = arguments.steps or [None]
+        runs = [load_run(arguments.workdir, step=step) for step in steps]
+        extractors = load(runs[0].config)
+        for run in runs:
             evaluate(run, extractors, arguments.num_images)
     except UserError as error:
         raise SystemExit(f"Error: {error}") from None
@@ -82,27 +87,55 @@ def main() -> None:
 def evaluate(
     run: Run, extractors: Sequence[Path], num_images: int = NUM_IMAGES
 ) -> None:
-    """Evaluates a run with the files of `load`, unless its checkpoint already was."""
+    """Evaluates a run, unless its checkpoint already was.
+
+    Args:
+        run: `Run`.
+        extractors: Files, as `load` returns them.
+        num_images: Positive integer, the number of generated images.
+
+    Raises:
+        UserError: if the data are missing.
+    """
     path = records_path(run.config.run_dir, run.step)
-    protocols = [record["protocol"] for record in read_records(path)]
-    done = {
-        (own.get("extractor_sha256"), own.get("num_fake"), "agreement_with" in own)
-        for own in protocols
-    }
+    records = read_records(path)
+    real, _ = find_real_images(run.config.split, run.config, num_images, num_images)
+
+    def is_done(score: str, **protocol: Any) -> bool:
+        return any(
+            score in record["scores"] and protocol.items() <= record["protocol"].items()
+            for record in records
+        )
+
     for design, extractor in zip(DESIGNS, extractors, strict=True):
-        key = digest_files(extractor)
-        if (key, num_images, False) not in done:
+        shared = {"extractor_sha256": digest_files(extractor), "num_fake": num_images}
+        shared |= {"fake": _describe_samples(run, seed=0), "real": real.name}
+        if not is_done(f"frechet_{design.name}", **shared):
             score(run, extractor, num_images)
         if design.name == "labels" and run.config.conditional:
-            count = _AGREEMENT_LABELS * len(run.config.classes)
-            if (key, count, True) not in done:
+            protocol = _describe_agreement(run, extractor)
+            if not is_done("agreement", **protocol):
                 measure_agreement(run, extractor, path)
+
+
+def _describe_samples(run: Run, seed: int) -> str:
+    return f"EMA generator at step {run.step}, seed {seed}, truncation 1"
 
 
 def score(
     run: Run, extractor: Path, num_images: int, samples: str | None = None
 ) -> None:
-    """Scores a run's images, or a file of samples, by an extractor."""
+    """Scores a run's images, or others, by an extractor, and prints the scores.
+
+    Args:
+        run: `Run`.
+        extractor: File.
+        num_images: Positive integer.
+        samples: Other images: an `.npz` file or a folder.
+
+    Raises:
+        UserError: if images are missing.
+    """
     result = run.evaluate(
         ("frechet", "precision_recall"),
         str(extractor),
@@ -120,6 +153,11 @@ def measure_agreement(run: Run, extractor: Path, path: Path) -> None:
     """Saves how many images are assigned to the class that was asked for.
 
     The yardstick is how many held-out real images are assigned to their class.
+
+    Args:
+        run: `Run` with classes.
+        extractor: File of an extractor that predicts classes.
+        path: File of the records.
     """
     network = keras.saving.load_model(extractor, compile=False)
     labels = np.arange(len(run.config.classes)).repeat(_AGREEMENT_LABELS)
@@ -128,14 +166,18 @@ def measure_agreement(run: Run, extractor: Path, path: Path) -> None:
     real = load_held_out(run.config)
     of_real = _count_agreement(network, real.images, real.labels)
     print(f"{run.config.workdir} {scores}, held-out real {of_real}")
-    protocol = {
+    yardstick = Yardstick("held-out real images", len(real.labels), of_real)
+    protocol = _describe_agreement(run, extractor)
+    save_record(path, scores, protocol, {"held_out": yardstick})
+
+
+def _describe_agreement(run: Run, extractor: Path) -> dict[str, Any]:
+    return {
         "agreement_with": extractor.name,
         "extractor_sha256": digest_files(extractor),
-        "num_fake": len(labels),
-        "fake": f"EMA generator at step {run.step}, seed 1, truncation 1",
+        "num_fake": _AGREEMENT_LABELS * len(run.config.classes),
+        "fake": _describe_samples(run, seed=1),
     }
-    yardstick = Yardstick("held-out real images", len(real.labels), of_real)
-    save_record(path, scores, protocol, {"held_out": yardstick})
 
 
 def _count_agreement(
@@ -148,10 +190,19 @@ def _count_agreement(
 
 
 def load(config: Config) -> list[Path]:
-    """Returns the files of a config's extractors. Missing ones are trained."""
-    # Whichever run is scored first: images are drawn by the seed.
+    """Returns the files of the extractors, one for each design.
+
+    Missing ones are trained.
+
+    Args:
+        config: `Config` of a run on their data.
+
+    Raises:
+        UserError: if the data are missing.
+    """
+    # The seed draws the images, which are the same whichever run is scored first.
     task, examples, _ = load_examples(dataclasses.replace(config, seed=0))
-    # Not by the files of the data: a copy of them has other dates.
+    # The key has no files of the data, since a copy of them has other dates.
     data = [task, digest_arrays(examples), examples.images.shape]
     paths = []
     for design in DESIGNS:
@@ -168,7 +219,17 @@ def load(config: Config) -> list[Path]:
 
 
 def train(design: Design, task: str, examples: Examples, name: str) -> keras.Model:
-    """Trains an extractor on images that are not held out."""
+    """Trains an extractor on images that are not held out.
+
+    Args:
+        design: `Design`.
+        task: What it predicts; see `sagan_tf.evaluation.classifier`.
+        examples: `Examples`.
+        name: What to call it in messages.
+
+    Returns:
+        `keras.Model` from images in [-1, 1] to features and logits.
+    """
     keras.utils.set_random_seed(design.seed)
     outputs = count_outputs(task, examples.targets)
     network = build(design, examples.images.shape[1:], outputs)
@@ -177,7 +238,16 @@ def train(design: Design, task: str, examples: Examples, name: str) -> keras.Mod
 
 
 def build(design: Design, shape: tuple[int, ...], outputs: int) -> keras.Model:
-    """Builds a classifier whose first output are its features."""
+    """Builds a classifier whose first output are its features.
+
+    Args:
+        design: `Design`.
+        shape: Of an image, `(size, size, channels)`.
+        outputs: Integer, the number of logits.
+
+    Returns:
+        `keras.Model` from images to features `[N, units]` and logits `[N, outputs]`.
+    """
     layers = keras.layers
     x = inputs = keras.Input(shape)
     size, width = shape[0], design.width

@@ -14,8 +14,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch.nn.functional import relu
+
+try:
+    import torch
+    from torch.nn.functional import relu
+except ImportError:
+    raise SystemExit("Error: needs PyTorch: pip install torch") from None
 
 from experiments.extractors import NUM_IMAGES, load, score
 from sagan_tf import load_run
@@ -37,11 +41,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", default="runs/pytorch_faces.npz")
     arguments = parser.parse_args()
+    if arguments.steps < 1:
+        parser.error("--steps must be positive")
     try:
         run = load_run(arguments.workdir)
         _check(run.config, Path(arguments.reference), Path(arguments.output))
         images, _ = load_images(run.config)
-        sys.path.insert(0, arguments.reference)
         generated = train(images, arguments.steps, arguments.seed)
         Path(arguments.output).parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(arguments.output, images=generated)
@@ -56,6 +61,11 @@ def _check(config: Config, reference: Path, output: Path) -> None:
         raise UserError("--workdir must be a run with RGB images of 64 px")
     if not (reference / "torch_sagan64.py").exists():
         raise UserError(f"There is no torch_sagan64.py in {reference}")
+    sys.path.insert(0, str(reference))
+    try:
+        from torch_sagan64 import Discriminator, Generator  # noqa: F401
+    except ImportError as error:
+        raise UserError(f"torch_sagan64.py in {reference}: {error}") from error
     if output.suffix != ".npz":
         raise UserError(f"--output takes FILE.npz. Received: {output}")
 
@@ -71,6 +81,9 @@ def train(images: np.ndarray, steps: int, seed: int) -> np.ndarray:
         images: uint8 `[N, 64, 64, 3]`.
         steps: Positive integer.
         seed: Integer.
+
+    Returns:
+        uint8 `[NUM_IMAGES, 64, 64, 3]`.
     """
     from torch_sagan64 import Discriminator, Generator
 

@@ -34,9 +34,9 @@ def run_experiment(
     """
     arguments, chosen, others = _parse(description, variants, folder)
     commands: dict[Path, list[str]] = {}
-    # All variants before the next seed: what else the machine does in an hour slows
-    # none of them alone.
-    for seed in arguments.seeds.split(","):
+    # All variants are trained before the next seed, so that what else the machine does
+    # in an hour slows none of them alone.
+    for seed in arguments.seeds:
         for name in chosen:
             workdir = Path(arguments.folder, f"{name}_seed{seed}")
             flags = [*variants[name], *others, f"--seed={seed}"]
@@ -78,7 +78,9 @@ def _parse(
         allow_abbrev=False,
     )
     parser.add_argument("--folder", default=folder, help="folder of the runs")
-    parser.add_argument("--seeds", default="0,1,2", help="seeds of each variant")
+    parser.add_argument(
+        "--seeds", type=_parse_seeds, default="0,1,2", help="seeds of each variant"
+    )
     parser.add_argument("--variants", help="some of them, joined by commas")
     parser.add_argument("--num_images", type=int, help="generated images per score")
     parser.add_argument("--no_scores", action="store_true", help="only train")
@@ -88,8 +90,18 @@ def _parse(
     arguments, others = parser.parse_known_args()
     chosen = arguments.variants.split(",") if arguments.variants else list(variants)
     for name in set(chosen).difference(variants):
-        parser.error(f"no variant {name}; there are {', '.join(variants)}")
+        parser.error(f"no variant {name!r}; there are {', '.join(variants)}")
+    for flag in others:
+        if flag.partition("=")[0] in ("--workdir", "--seed"):
+            parser.error(f"each run has its own {flag}: give --folder and --seeds")
     return arguments, chosen, others
+
+
+def _parse_seeds(text: str) -> list[int]:
+    seeds = text.split(",")
+    if not all(map(str.isdecimal, seeds)) or len(set(seeds)) < len(seeds):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list such as 0,1,2")
+    return [int(seed) for seed in seeds]
 
 
 def _compare(workdirs: Sequence[Path], page: Path, equal_time: bool) -> None:

@@ -1,7 +1,7 @@
 """python -m experiments.settings --data_dir=DIR
 
-What the settings of configs/mnist.py are worth: each variant differs from the preset in
-one thing, after equal steps and after equal times.
+What the settings of configs/mnist.py are worth: each variant changes one of them, or
+those that belong together, after equal steps and after equal times.
 """
 
 from experiments.running import run_experiment

@@ -26,7 +26,7 @@ from sagan_tf.report.curves import (
     name_score,
 )
 from sagan_tf.report.history import History, read_histories
-from sagan_tf.report.scores import find_shared, make_tables
+from sagan_tf.report.scores import ScoreTable, find_shared, make_tables
 from sagan_tf.text import format_duration
 
 
@@ -116,10 +116,10 @@ def cut(history: History, seconds: float, seconds_per_step: float) -> History:
             name: _interpolate(steps, *zip(*points, strict=True))
             for name, points in found.items()
         }
-        evaluations.append({**records[-1], "scores": scores})
+        evaluations.append({**records[-1], "scores": scores, "step": round(steps)})
     return history._replace(
         metrics={
-            "step": np.array([steps]),
+            "step": np.array([round(steps)]),
             "training_seconds": np.array([steps * seconds_per_step]),
         },
         scores={
@@ -145,27 +145,25 @@ def _seconds_per_step(group: Group) -> float:
     """
     columns = [own.column("images_per_second") for own in group.histories]
     speeds = np.concatenate(columns)
-    if not np.isfinite(speeds).any():
+    speeds = speeds[np.isfinite(speeds) & (speeds > 0)]
+    if not len(speeds):
         raise UserError(f"{group.label} has logged no times. Leave out --equal_time")
-    return group.histories[0].config.batch_size / float(np.nanmax(speeds))
-
-
-def _training_seconds(history: History) -> float:
-    return float(history.column("training_seconds")[-1])
+    return group.histories[0].config.batch_size / float(speeds.max())
 
 
 def _print_table(groups: Sequence[Group]) -> None:
+    tables = make_tables(groups)
     cells: dict[str, dict[str, str]] = {
-        group.label: _describe(group) for group in groups
+        group.label: _describe(group, tables) for group in groups
     }
     seen = collections.Counter[str]()
-    for table in make_tables(groups):
+    for table in tables:
         # Scores of different protocols are not comparable.
         seen.update(table.columns)
         for row in table.rows:
             own = cells.setdefault(row.label, {})
             for name, cell in zip(table.columns, row.cells(), strict=True):
-                # These have the same names by every extractor. They are in the report.
+                # These have the same names by every extractor, and the report has them.
                 if name not in ("precision", "recall"):
                     own[name_score(name, seen[name])] = cell
     columns = list(dict.fromkeys(name for own in cells.values() for name in own))
@@ -175,11 +173,18 @@ def _print_table(groups: Sequence[Group]) -> None:
         print(f"| {label} | {' | '.join(own.get(name, '') for name in columns)} |")
 
 
-def _describe(group: Group) -> dict[str, str]:
-    times = [_training_seconds(history) for history in group.histories]
+def _describe(group: Group, tables: Sequence[ScoreTable]) -> dict[str, str]:
+    """Returns the steps that were scored, and the time of training up to them."""
+    rows = [row for table in tables for row in table.rows if row.label == group.label]
+    steps = sorted({step for row in rows for step in row.steps})
+    hours = [
+        own.hours(min(max(steps), own.last_step) if steps else own.last_step)
+        for own in group.histories
+    ]
+    last = [history.last_step for history in group.histories]
     return {
-        "steps": format_steps([history.last_step for history in group.histories]),
-        "training": format_duration(float(np.mean(times))),
+        "steps": format_steps(steps or last),
+        "training": format_duration(3600 * float(np.mean(hours))),
     }
 
 

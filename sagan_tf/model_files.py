@@ -86,6 +86,15 @@ def holds_networks(workdir: str | Path) -> bool:
     return find_pretrained(workdir) is not None or (Path(workdir) / FILE).exists()
 
 
+def check_has_logs(workdir: str | Path) -> None:
+    """Raises a `UserError` if a path is that of networks that were handed on."""
+    if holds_networks(workdir):
+        raise UserError(
+            f"{workdir} holds networks without the logs and grids of their training, "
+            "which this command needs. Give the run itself (--workdir)"
+        )
+
+
 def _pretrained_dir() -> Path:
     """Returns `pretrained/`, or where it was installed."""
     return find_bundled("pretrained")

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sagan_tf.config import Config
 from sagan_tf.report.history import History, find_differences
 
 _MOST_POINTS = 400  # of a curve; more would not be seen
@@ -118,10 +117,20 @@ def _shorten(column: str) -> str:
 
 
 def group_runs(histories: Sequence[History]) -> list[Group]:
-    """Groups runs that differ in their seed alone, in the order of their first ones."""
-    groups: dict[str, list[History]] = {}
+    """Groups runs that differ in their seed alone, in the order of their first ones.
+
+    Args:
+        histories: List of `History`.
+
+    Returns:
+        List of `Group`. A second run with the same seed is in a group of its own.
+    """
+    groups: dict[tuple[str, int], list[History]] = {}
+    seen = collections.Counter[tuple[str, int]]()
     for history in histories:
-        groups.setdefault(_describe_training(history.config), []).append(history)
+        training, seed = _describe_training(history), history.config.seed
+        seen[training, seed] += 1
+        groups.setdefault((training, seen[training, seed]), []).append(history)
     own = list(groups.values())
     labels = list(_labels(own))
     return [
@@ -131,16 +140,16 @@ def group_runs(histories: Sequence[History]) -> list[Group]:
     ]
 
 
-def _describe_training(config: Config) -> str:
-    """Returns the steps and all settings but the seed that may not differ on resume."""
-    return repr(
-        [
-            getattr(config, field.name)
-            for field in dataclasses.fields(config)
-            if field.name == "steps"
-            or not (field.name in ("seed", "workdir") or field.metadata["resume"])
-        ]
-    )
+def _describe_training(history: History) -> str:
+    """Returns the steps, images, first networks, and all that a resumed run keeps."""
+    config = history.config
+    settings = [
+        getattr(config, field.name)
+        for field in dataclasses.fields(config)
+        if field.name == "steps"
+        or not (field.name in ("seed", "workdir") or field.metadata["resume"])
+    ]
+    return repr([settings, history.data.get("sha256"), history.init_from])
 
 
 def _labels(groups: Sequence[Sequence[History]]) -> Iterator[str]:

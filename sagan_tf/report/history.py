@@ -11,7 +11,7 @@ from absl import logging
 from sagan_tf.config import Config, load_config
 from sagan_tf.errors import UserError
 from sagan_tf.files import read_text
-from sagan_tf.model_files import holds_networks
+from sagan_tf.model_files import check_has_logs
 from sagan_tf.records import are_yardsticks, read_records
 from sagan_tf.rows import parse_dict, parse_rows, read_number
 
@@ -43,6 +43,7 @@ class History(NamedTuple):
         evaluations: List of the records of `evaluation/STEP.json`, each with its
             `"step"`, from the first step to the last.
         starts: List of dicts of `logs/starts.jsonl`.
+        data: Dict, the record of the images, `data.json`; empty if there is none.
         grids: Paths of `samples/STEP.png` by step.
     """
 
@@ -53,6 +54,7 @@ class History(NamedTuple):
     yardsticks: dict[str, Any]
     evaluations: list[dict[str, Any]]
     starts: list[dict[str, Any]]
+    data: dict[str, Any]
     grids: dict[int, Path]
 
     @property
@@ -65,6 +67,11 @@ class History(NamedTuple):
         """The last step of `logs/metrics.csv`."""
         return int(self.metrics["step"][-1])
 
+    @property
+    def init_from(self) -> str | None:
+        """The networks that training started from, None for random ones."""
+        return self.starts[0].get("init_from") if self.starts else None
+
     def column(self, name: str) -> np.ndarray:
         """Returns a column of `logs/metrics.csv`; NaN if it is not there."""
         return self.metrics.get(name, np.full(len(self.metrics["step"]), np.nan))
@@ -73,6 +80,12 @@ class History(NamedTuple):
         """Returns the hours of training, without grids and evaluations, up to steps.
 
         They are NaN where an earlier version logged no times, and beyond the last row.
+
+        Args:
+            steps: Number or array `[N]`.
+
+        Returns:
+            float of the same shape.
         """
         seconds = self.column("training_seconds")
         if not np.isfinite(seconds).any():
@@ -99,7 +112,7 @@ def read_history(workdir: str | Path) -> History:
             are there.
     """
     folder = Path(workdir)
-    check_is_run(folder)
+    check_has_logs(folder)
     config = load_config(folder)
     rows = _read_log(folder / "logs" / "metrics.csv")
     if not rows:
@@ -120,17 +133,9 @@ def read_history(workdir: str | Path) -> History:
         yardsticks=yardsticks if are_yardsticks(yardsticks) else {},
         evaluations=_read_evaluations(folder / "evaluation"),
         starts=_read_lines(folder / "logs" / "starts.jsonl"),
+        data=_read_dict(folder / "data.json"),
         grids={int(p.stem): p for p in sorted(samples) if p.stem.isdecimal()},
     )
-
-
-def check_is_run(folder: Path) -> None:
-    """Raises a `UserError` if a folder holds networks that were handed on."""
-    if holds_networks(folder):
-        raise UserError(
-            f"{folder} holds networks without the logs and grids of their training, "
-            "which this command needs. Give the run itself (--workdir)"
-        )
 
 
 def _read_log(path: Path) -> list[dict[str, str]]:
@@ -176,23 +181,36 @@ def _read_evaluations(folder: Path) -> list[dict[str, Any]]:
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
-    lines = read_text(path).splitlines() if path.exists() else []
-    return [start for start in map(parse_dict, lines) if start]
+    return [own for own in map(parse_dict, _read_optional(path).splitlines()) if own]
 
 
 def _read_dict(path: Path) -> dict[str, Any]:
-    return parse_dict(read_text(path)) if path.exists() else {}
+    return parse_dict(_read_optional(path))
+
+
+def _read_optional(path: Path) -> str:
+    """Returns the text of a file that a report can do without."""
+    try:
+        return read_text(path) if path.exists() else ""
+    except UserError as error:
+        logging.warning("%s", error)
+        return ""
 
 
 def find_differences(histories: Sequence[History]) -> dict[str, list[Any]]:
     """Returns the settings that differ between runs, and the value of each run.
 
-    The run directory and where the images lie are no settings in this sense.
+    The run directory is no setting in this sense, nor is where the same images lie.
     """
-    values = [dataclasses.asdict(history.config) for history in histories]
+    values = [
+        dataclasses.asdict(history.config) | {"init_from": history.init_from}
+        for history in histories
+    ]
+    left_out = {"workdir"}
+    if len({history.data.get("sha256") for history in histories}) == 1:
+        left_out.add("data_dir")
     return {
         name: [own[name] for own in values]
         for name in values[0]
-        if name not in ("workdir", "data_dir")
-        and any(own[name] != values[0][name] for own in values)
+        if name not in left_out and any(own[name] != values[0][name] for own in values)
     }

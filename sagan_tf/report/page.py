@@ -115,7 +115,8 @@ def _describe_group(group: Group) -> dict[str, Any]:
 
     speeds = np.concatenate([h.column("images_per_second") for h in group.histories])
     speeds = speeds[np.isfinite(speeds)]
-    devices = [start.get("devices", "") for h in group.histories for start in h.starts]
+    starts = [start for history in group.histories for start in history.starts]
+    devices = [str(start["devices"]) for start in starts if start.get("devices")]
     return {
         "label": printable(group.label),
         "seeds": ", ".join(str(h.config.seed) for h in group.histories),
@@ -123,7 +124,7 @@ def _describe_group(group: Group) -> dict[str, Any]:
         "training": format_duration(mean("training_seconds")),
         "elapsed": format_duration(mean("elapsed_seconds")),
         "speed": f"{np.median(speeds):,.0f}" if len(speeds) else "-",
-        "devices": ", ".join(dict.fromkeys(filter(None, devices))) or "-",
+        "devices": ", ".join(dict.fromkeys(devices)) or "-",
     }
 
 
@@ -143,13 +144,16 @@ def _describe_table(table: ScoreTable) -> dict[str, Any]:
         (printable(row.label), format_steps(row.steps), row.cells())
         for row in table.rows
     ]
-    named = [table.protocol.get(name) for name in ("extractor", "num_fake", "real")]
+    titles = {
+        "extractor": "Extractor",
+        "num_fake": "Generated images",
+        "fake": "By",
+        "real": "Compared with",
+    }
     caption = [
-        f"{title} {printable(value)}"
-        for title, value in zip(
-            ("Extractor:", "Generated images:", "Compared with:"), named, strict=True
-        )
-        if value
+        f"{title}: {printable(table.protocol[name])}"
+        for name, title in titles.items()
+        if table.protocol.get(name)
     ]
     return {
         "caption": ". ".join(caption),

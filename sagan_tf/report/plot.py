@@ -45,10 +45,8 @@ def write_plot(
     """
     path = Path(output)
     if path.suffix not in SUFFIXES:
-        raise UserError(
-            f"--output takes a file named FILE.png, FILE.pdf or FILE.svg. "
-            f"Received: {output}"
-        )
+        names = format_names([f"FILE{suffix}" for suffix in SUFFIXES])
+        raise UserError(f"--output takes one of {names}. Received: {output}")
     check_installed("A plot", "plot", "matplotlib")
     panels = make_panels(group_runs(read_histories(workdirs)))
     chosen = [_choose(panels, name) for name in columns] or panels
@@ -73,10 +71,10 @@ def _choose(panels: Sequence[Panel], name: str) -> Panel:
         curves = [curve for curve in panel.curves if curve.name == name]
         if curves:
             return panel._replace(title=name, curves=curves)
-    names = [*(panel.title for panel in panels)]
-    names += dict.fromkeys(c.name for panel in panels for c in panel.curves)
+    titles = [panel.title for panel in panels]
+    names = dict.fromkeys(titles + [c.name for panel in panels for c in panel.curves])
     raise UserError(
-        f"The logs have no column {name!r}. They have {format_names(names)}"
+        f"The logs have no column {name!r}. They have {format_names(list(names))}"
     )
 
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from sagan_tf.errors import UserError
 from sagan_tf.files import replacing, unused_path
+from sagan_tf.model_files import check_has_logs
 from sagan_tf.packages import check_installed
-from sagan_tf.report.history import check_is_run
 from sagan_tf.visualization.image_grid import to_picture
 
 VIDEO_SUFFIXES = (".gif", ".mp4")
@@ -49,7 +49,7 @@ def write_training_video(
     Raises:
         UserError: if there are fewer than two grids, or the output cannot be written.
     """
-    check_is_run(Path(workdir))
+    check_has_logs(workdir)
     samples = Path(workdir) / "samples"
     path = Path(output or unused_path(Path(workdir) / "training.gif"))
     if path.suffix not in VIDEO_SUFFIXES:

@@ -33,6 +33,14 @@ def test_a_run_is_scored_by_each_extractor_once(workdir, tmp_path, monkeypatch):
         assert record["protocol"]["extractor"] == f"{name}.keras"
         assert record["scores"][f"frechet_{name}"] > 0
         assert set(record["yardsticks"]) == {"held_out", "noise"}
+    # Other records of the same extractors do not count: another truncation, reference.
+    others = json.loads(path.read_text())
+    others[0]["protocol"]["fake"] = "EMA generator at step 12, seed 0, truncation 0.5"
+    others[1]["protocol"]["real"] = "digits test"
+    others[2]["scores"] = {"kernel_narrow": 1.0}
+    path.write_text(json.dumps(others))
+    extractors.evaluate(run, paths, num_images=40)
+    assert len(json.loads(path.read_text())) == 5  # the last one is replaced
     # Extractors are trained once, and a run is scored once.
     monkeypatch.setattr(extractors, "train", None)
     monkeypatch.setattr(Run, "evaluate", None)

@@ -1,14 +1,14 @@
 """An experiment of tiny runs: listed, interrupted, resumed, compared."""
 
+import json
+import re
 import textwrap
 import time
 
-import numpy as np
 import psutil
 import pytest
 
-from sagan_tf.report.curves import group_runs, make_panels
-from sagan_tf.report.history import read_histories
+from experiments.running import run_experiment
 from tests.comparison import read_log
 from tests.processes import TINY, call, start
 
@@ -42,8 +42,23 @@ def test_the_list_is_of_commands_that_another_scheduler_can_run(script, tmp_path
     assert all(line.startswith("python -m sagan_tf train ") for line in lines)
     assert "--width=8 --steps=7 --seed=0" in lines[1]
     assert lines[3].endswith(f"--seed=1 --workdir={tmp_path}/runs/wide_seed1")
-    code, _, stderr = run(script, tmp_path / "runs", "--variants=x")
-    assert code == 2 and "no variant x; there are narrow, wide" in stderr
+
+
+@pytest.mark.parametrize(
+    "flag, message",
+    [
+        ("--variants=x", "no variant 'x'; there are narrow, wide"),
+        ("--seeds=a,,1", "'a,,1' is no list such as 0,1,2"),
+        ("--seeds=1,1", "'1,1' is no list such as 0,1,2"),
+        ("--seed=1", "each run has its own --seed=1: give --folder and --seeds"),
+        ("--workdir=x", "each run has its own --workdir=x: give --folder"),
+    ],
+)
+def test_other_flags_are_refused(flag, message, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["experiment.py", "--list", flag])
+    with pytest.raises(SystemExit):
+        run_experiment("A test.", {"narrow": [], "wide": []}, "runs/test")
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.exhaustive
@@ -68,15 +83,33 @@ def test_an_experiment_that_was_killed_gives_the_same_report(script, tmp_path):
         first, second = map(read_log, logs)
         assert first == second and len(first) == 4
     assert "| narrow (2 seeds) | 12 |" in said and "| narrow (2 seeds) | 12 |" in again
-    losses = [
-        make_panels(group_runs(read_histories(sorted(folder.glob("*_seed*")))))[0]
-        for folder in (whole, killed)
+    pages = [comparable(folder / "report.html") for folder in (whole, killed)]
+    assert pages[0] == pages[1]
+    _, curves, grids, _ = pages[0]
+    assert curves[0][:2] == ("Losses", "narrow (2 seeds)") and len(grids) == 2
+
+
+def comparable(path):
+    """Returns what a report shows, but times and the machine."""
+    page = path.read_text().replace(str(path.parent), "FOLDER")
+    title, *sections = re.split(r'<h2 id="(\w+)">', page)
+    found = dict(zip(sections[::2], sections[1::2], strict=True))
+    charts, runs = (
+        json.loads(re.search(rf"const {name} = (.*);\n", page)[1])
+        for name in ("charts", "runs")
+    )
+    heading = re.search("<h1>(.*)</h1>", title)[1]
+    curves = [
+        (chart["title"], heading, trace["name"], trace["y"])
+        for chart in charts
+        if chart["title"] != "Images per second"
+        for trace in chart["traces"]
     ]
-    for first, second in zip(*(panel.curves for panel in losses), strict=True):
-        assert first.group == second.group == "narrow (2 seeds)"
-        np.testing.assert_array_equal(first.mean, second.mean)
-        np.testing.assert_array_equal(first.spread, second.spread)
-    assert (killed / "report.html").exists()
+    grids = [
+        (run["label"], [(grid["step"], grid["source"]) for grid in run["grids"]])
+        for run in runs
+    ]
+    return heading, curves, grids, (found["attention"], found["settings"])
 
 
 @pytest.mark.slow

@@ -22,14 +22,14 @@ def workdirs(tmp_path):
     return [slow, fast]
 
 
-def test_runs_are_compared_at_their_last_steps(workdirs, capsys):
+def test_runs_are_compared_at_the_last_steps_that_were_scored(workdirs, capsys):
     print_tables(workdirs)
     assert capsys.readouterr().out.splitlines()[1:] == [
         "digits, 32 px",
         "",
         "| | steps | training | fid |",
         "|---|---|---|---|",
-        "| slow | 200 | 4.8 min | 10 |",
+        "| slow | 100 | 2.4 min | 10 |",
         "| fast | 150 | 108 s | 20 |",
         "| held-out real images |  |  | 1.25 |",
     ]
@@ -44,6 +44,13 @@ def test_after_equal_times_scores_are_interpolated(workdirs, capsys):
         "| slow | 75 | 108 s | 50 |",
         "| fast | 150 | 108 s | 20 |",
     ]
+
+
+def test_steps_that_seeds_do_not_share_are_shown(tmp_path, capsys):
+    for seed, step in ((0, 200), (1, 150)):
+        evaluate(write_run(tmp_path / f"a{seed}", scores=(), seed=seed), step, 3.0)
+    print_tables([tmp_path / "a0", tmp_path / "a1"])
+    assert "| a (2 seeds) | 150 to 200 | 2.4 min |" in capsys.readouterr().out
 
 
 def test_scores_during_training_are_cut_too(tmp_path, capsys):
@@ -77,8 +84,9 @@ def test_the_time_of_a_step_is_that_of_the_fastest_row_of_any_seed(tmp_path, cap
     slowed = write_run(tmp_path / "a_seed0", scores=(300.0, 200.0), seconds=90, seed=0)
     other = write_run(tmp_path / "a_seed1", scores=(300.0, 200.0), seconds=72, seed=1)
     log = other / "logs" / "metrics.csv"
-    row = "\n200," + str(50 * Config().batch_size / 36)
-    text = re.sub(r"\n200,[^,]*", row, log.read_text())
+    text = log.read_text()
+    for step, speed in ((100, 50 * Config().batch_size / 36), (50, 0), (150, -4)):
+        text = re.sub(rf"\n{step},[^,]*", f"\n{step},{speed}", text)
     assert text != log.read_text()
     log.write_text(text)
     fast = write_run(tmp_path / "b", rows=2, scores=(8.0, 6.0), width=8)
@@ -100,6 +108,6 @@ def test_scores_of_other_protocols_have_columns_of_their_own(workdirs, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "| steps | training | fid | fid (protocol 2) |" in lines[3]
     assert lines[5:7] == [
-        "| slow | 200 | 4.8 min | 10 |  |",
+        "| slow | 100 | 2.4 min | 10 |  |",
         "| fast | 150 | 108 s | 20 | 7 |",
     ]

@@ -19,7 +19,14 @@ YARDSTICKS = {
 
 
 def write_run(
-    folder, offset=0.0, rows=4, scores=(300.0, 100.0), seconds=36, **settings
+    folder,
+    offset=0.0,
+    rows=4,
+    scores=(300.0, 100.0),
+    seconds=36,
+    data="0a",
+    init_from=None,
+    **settings,
 ):
     """Writes a run whose losses in row k are k + offset and 2 * (k + offset).
 
@@ -44,7 +51,9 @@ def write_run(
         "\n".join(["step,metric,score,protocol", *evaluated, ""])
     )
     (logs / "yardsticks.json").write_text(json.dumps(YARDSTICKS))
+    (folder / "data.json").write_text(json.dumps({"num_images": 9, "sha256": data}))
     start = {"step": 0, "time": "2026-01-02T03:04:05+00:00", "processor": "<b>P</b>"}
+    start |= {"init_from": init_from, "devices": ["no", "text"]}
     (logs / "starts.jsonl").write_text(json.dumps(start) + "\n")
     for step in (100, 200):
         images = np.full((4, 32, 32, 1), step, np.uint8)

@@ -30,6 +30,58 @@ def test_runs_that_differ_in_their_seed_alone_are_a_group(tmp_path):
     assert describe_differences(groups) == {"width": ["16", "8"]}
 
 
+@pytest.mark.parametrize(
+    "name, changes, shown",
+    [
+        ("data_dir", {"data": "0b", "data_dir": "dogs"}, ["cats", "dogs"]),
+        ("init_from", {"init_from": "old"}, ["none", "old"]),
+    ],
+)
+def test_other_images_and_first_networks_are_groups(tmp_path, name, changes, shown):
+    histories = read(
+        write_run(tmp_path / "a", seed=0, data_dir="cats"),
+        write_run(tmp_path / "b", seed=1, **{"data_dir": "copied", **changes}),
+        write_run(tmp_path / "c", seed=2, data_dir="copied"),
+    )
+    groups = group_runs(histories)
+    assert [len(group.histories) for group in groups] == [2, 1]
+    assert describe_differences(groups) == {name: shown}
+
+
+def test_a_seed_counts_once_in_a_group(tmp_path):
+    runs = [write_run(tmp_path / name, seed=0) for name in "ab"]
+    assert [group.label for group in group_runs(read(*runs))] == ["a", "b"]
+
+
+def test_curves_are_told_apart_by_their_color_and_dashes(tmp_path):
+    a, b = write_run(tmp_path / "a"), write_run(tmp_path / "b", width=8)
+    both = make_panels(group_runs(read(a, b)))
+    (losses,) = (panel for panel in both if panel.title == "Losses")
+    labels = [losses.label(curve) for curve in losses.curves]
+    assert labels == ["a, generator", "a, discriminator", *labels[2:]]
+    styles = [losses.style(curve) for curve in losses.curves]
+    assert styles[0][0] == styles[1][0] != styles[2][0] == styles[3][0]
+    assert [dashes for _, dashes in styles] == [0, 1, 0, 1]
+    (losses,) = (p for p in make_panels(group_runs(read(a))) if p.title == "Losses")
+    colors, dashes = zip(*map(losses.style, losses.curves), strict=True)
+    assert len(set(colors)) == 2 and set(dashes) == {0}
+    gamma = make_panels(group_runs(read(a)))[-2]
+    twice = gamma._replace(curves=[*gamma.curves, losses.curves[0]])
+    assert twice.label(twice.curves[0]) == "generator attention_8x8"
+
+
+@pytest.mark.parametrize(
+    "scores, is_wide",
+    [((300.0, 14.0), True), ((300.0, 16.0), False), ((300.0, -1.0), False)],
+)
+def test_only_positive_scores_far_apart_have_a_logarithmic_axis(
+    tmp_path, scores, is_wide
+):
+    panels = make_panels(group_runs(read(write_run(tmp_path / "a", scores=scores))))
+    assert panels[0].is_score and panels[0].is_wide == is_wide
+    assert not any(panel.is_wide for panel in panels[1:])
+
+
 def test_a_curve_is_the_mean_over_the_seeds_at_their_common_steps(tmp_path):
     groups = group_runs(
         read(
@@ -69,8 +121,8 @@ def test_scores_of_other_protocols_are_left_out(tmp_path):
 def test_damaged_logs_are_left_out(tmp_path):
     folder = write_run(tmp_path / "a")
     logs = folder / "logs"
-    for name in ("yardsticks.json", "starts.jsonl"):
-        (logs / name).write_text('{"broken')
+    (logs / "yardsticks.json").write_text('{"broken')
+    (logs / "starts.jsonl").write_bytes(b'{"step": "\xff"}\n')
     with open(logs / "metrics.csv", "a") as file:
         file.write("250,1\n300,x,,,1,nan,\n350,1")
     (folder / "evaluation").mkdir()

@@ -4,13 +4,18 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 from sagan_tf.errors import UserError
-from sagan_tf.report.page import write_report
+from sagan_tf.report.history import read_history
+from sagan_tf.report.page import _pack_grids, write_report
 from tests.report.runs import write_run
 
 pytest.importorskip("plotly")
+
+
+SETTINGS = {"width": 8, "ema_decay": 0.5}
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +23,8 @@ def page(tmp_path_factory, workdir):
     """A report of two seeds with a name to escape, and of a run with checkpoints."""
     folder = tmp_path_factory.mktemp("report")
     runs = [
-        write_run(folder / "<i>a_seed0", seed=0, width=8),
-        write_run(folder / "<i>a_seed1", 2.0, scores=(300.0, 200.0), seed=1, width=8),
+        write_run(folder / "<i>a_seed0", scores=(300.0, 1.0), seed=0, **SETTINGS),
+        write_run(folder / "<i>a_seed1", 2.0, 4, (300.0, 19.0), 72, seed=1, **SETTINGS),
     ]
     own = folder / "trained"
     shutil.copytree(workdir, own)
@@ -27,7 +32,7 @@ def page(tmp_path_factory, workdir):
     evaluation.parent.mkdir(exist_ok=True)
     record = {
         "scores": {"kernel_classifier": 0.5},
-        "protocol": {"num_fake": 7, "fake": "EMA generator, step 12"},
+        "protocol": {"num_fake": 7, "fake": "raw generator, truncation 1"},
         "yardsticks": {"held_out": {"scores": {"kernel_classifier": 0.25}}},
     }
     evaluation.write_text(json.dumps([record]))
@@ -60,14 +65,21 @@ def test_the_page_makes_no_network_request_and_no_errors(driver, page):
 
 
 def test_tables_show_runs_scores_and_what_differs(driver):
-    assert "<i>a (2 seeds)\t0, 1\t200\t2.4 min\t4.8 min" in text(driver, "table")
+    # Means of 144 and 288 seconds, and of twice as long with grids and evaluations.
+    assert "<i>a (2 seeds)\t0, 1\t200\t3.6 min\t7.2 min" in text(driver, "table")
     body = text(driver, "body")
     assert re.search(r"width\s+8\s+8", body) is None  # equal settings do not differ
-    # Two scores that are 100 apart.
-    assert re.search(r"<i>a \(2 seeds\)\s+100\s+150 ± 71", body)
-    assert re.search(r"held-out real images\s+2\s", body)
+    assert re.search(r"ema_decay\s+0.5\s+0.99", body)
+    # The scores 1 and 19, which are 18 apart.
+    assert re.search(r"<i>a \(2 seeds\)\s+100\s+10 ± 13", body)
+    assert re.search(r"9 held-out real images\s+2\s", body)
+    assert "Generated images: 7. By: raw generator, truncation 1" in body
     assert re.search(r"trained\s+12\s+0.5\s+held-out real images\s+0.25", body)
     assert "<b>P</b>" in body
+    settings = driver.execute_script(
+        "return document.querySelector('#settings + details').textContent"
+    )
+    assert re.search(r"ema_decay\s*0.5\s", settings)
 
 
 def test_curves_can_be_drawn_over_steps_or_hours(driver):
@@ -78,12 +90,35 @@ def test_curves_can_be_drawn_over_steps_or_hours(driver):
             title,
         )
 
-    # The band of two seeds: there and back.
+    # The band of two seeds: there and back. 72 and 144 seconds are 0.03 hours.
     assert xs("fid") == [0, 100, 100, 0]
     driver.execute_script("document.querySelector('input[value=hours]').click()")
-    assert xs("fid") == [0, 0.02, 0.02, 0]
+    assert xs("fid") == [0, 0.03, 0.03, 0]
     driver.execute_script("document.querySelector('input[value=steps]').click()")
     assert driver.execute_script("return document.querySelectorAll('.plot svg').length")
+
+
+def test_scores_far_apart_are_drawn_on_a_logarithmic_axis(driver):
+    data, layout = driver.execute_script(
+        """const index = charts.findIndex((chart) => chart.title === "fid");
+        const { data, layout } = document.getElementById(`chart-${index}`);
+        return [data, layout]"""
+    )
+    assert layout["yaxis"]["type"] == "log"
+    assert layout["shapes"][0]["y0"] == 2  # held-out real images
+    band, line = data
+    assert line["y"] == [300, 10]
+    # The standard deviation is larger than the mean: a tenth of the mean stands for it.
+    np.testing.assert_allclose(band["y"], [300, 10 + 18 / 2**0.5, 1, 300], rtol=1e-4)
+
+
+def test_of_many_grids_24_are_shown(tmp_path):
+    history = read_history(write_run(tmp_path / "a"))
+    grids = dict.fromkeys(range(100), history.grids[100])
+    packed = _pack_grids(history._replace(grids=grids))["grids"]
+    steps = [grid["step"] for grid in packed]
+    assert len(steps) == 24 and (steps[0], steps[-1]) == (0, 99)
+    assert set(np.diff(steps)) == {4, 5}
 
 
 def test_the_slider_shows_the_grids_of_all_runs(driver):

@@ -21,6 +21,9 @@ def test_a_plot_of_two_groups(tmp_path):
     assert whole.shape[1] == 2000  # two columns of 5 inches at 200 dots per inch
     for color in ((0, 114, 178), (213, 94, 0)):  # of the two groups
         assert (whole == color).all(-1).sum() > 1000
+    # The band of the first group, and the line of held-out real images.
+    for color in ((204, 227, 240), (128, 128, 128)):
+        assert (np.abs(whole.astype(int) - color).max(-1) <= 3).sum() > 300
     path = write_plot(runs, tmp_path / "loss.png", ["generator_loss"], "hours")
     with Image.open(path) as picture:
         assert picture.size == (1000, 640)
@@ -28,7 +31,7 @@ def test_a_plot_of_two_groups(tmp_path):
 
 def test_what_cannot_be_plotted_is_refused(tmp_path):
     run = write_run(tmp_path / "a")
-    with pytest.raises(UserError, match="FILE.png, FILE.pdf or FILE.svg. Received: x"):
+    with pytest.raises(UserError, match="FILE.png, FILE.pdf, FILE.svg. Received: x"):
         write_plot([run], "x.jpg")
     with pytest.raises(UserError, match="no column 'loss'.*generator_loss"):
         write_plot([run], tmp_path / "x.png", ["loss"])

@@ -43,6 +43,23 @@ def test_scores_of_one_protocol_are_a_table_with_their_spread(tmp_path):
     assert [row.scores for row in second.rows] == [[[31.0]], [[1.25]]]
 
 
+def test_missing_scores_are_counted(tmp_path):
+    runs = [write_run(tmp_path / f"a{n}", scores=(), seed=n) for n in range(3)]
+    evaluate(runs[0], 200, 4.0)
+    evaluate(runs[1], 200, 5.0, seed=1)
+    (table,) = make_tables(group_runs([read_history(run) for run in runs]))
+    assert table.rows[0].cells() == ["4.50 ± 0.71 (2 of 3)"]
+    evaluate(runs[2], 200, float("nan"), seed=2)
+    (table,) = make_tables(group_runs([read_history(run) for run in runs]))
+    assert table.rows[0].cells() == ["4.50 ± 0.71 (2 of 3)"]
+
+
+def test_the_number_of_held_out_images_is_in_the_label(tmp_path):
+    (table,) = make_tables(group_runs([read_history(write_run(tmp_path / "a"))]))
+    labels = [row.label for row in table.rows]
+    assert labels == ["a", "9 held-out real images", "noise"]
+
+
 def test_scores_during_training_are_those_of_the_last_common_step(tmp_path):
     runs = [
         write_run(tmp_path / "a0", scores=(300.0, 100.0), seed=0),
