@@ -74,6 +74,7 @@ CHANGES = {
     "residual_8": _attend(8, "residual"),
     "residual_16": _attend(16, "residual"),
     "residual_32": _attend(32, "residual"),
+    # With classes, the matrices of conditional batch normalization keep theirs.
     "no_spectral_norm": [
         "--nogenerator_spectral_normalization",
         "--nodiscriminator_spectral_normalization",
