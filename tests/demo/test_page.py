@@ -198,3 +198,46 @@ def test_a_click_on_a_pixel_changes_the_maps(server, browser, wait):
     ]
     assert len(urls) > 10
     assert all(u.startswith((url, "data:", "blob:")) for u in urls), urls
+
+
+def test_images_and_pixels_are_chosen_by_keyboard(server, browser, wait):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    _, url = server
+    browser.get(url)
+
+    def sources(selector):
+        script = "return [...document.querySelectorAll(arguments[0])].map(i => i.src)"
+        return browser.execute_script(script, f"{selector} img")
+
+    def press_until(key, selector):
+        """Presses a key until an element has the focus."""
+        for _ in range(60):
+            ActionChains(browser).send_keys(key).perform()
+            if browser.execute_script(
+                "return document.activeElement.matches(arguments[0])", selector
+            ):
+                return
+        pytest.fail(f"{key!r} does not reach {selector}")
+
+    wait(lambda _: len(sources(".grid")) == 16 and sources("#large"))
+    image, maps = sources("#large"), wait(lambda _: sources("#maps"))
+    press_until(Keys.TAB, ".grid button")
+    ActionChains(browser).send_keys(Keys.TAB, Keys.TAB, Keys.ENTER).perform()
+    wait(lambda _: sources("#large") not in ([], image))
+    maps = wait(lambda _: sources("#maps") != maps and sources("#maps"))
+    for name in ("Image", "Pixel: column"):
+        shown = sources("#maps")
+        press_until(Keys.TAB, f"input[type=range][aria-label*='{name}']")
+        ActionChains(browser).send_keys(Keys.ARROW_RIGHT).perform()
+        wait(lambda _, shown=shown: sources("#maps") not in ([], shown))
+
+
+def test_images_can_be_downloaded(server, browser, wait, workdir):
+    _, url = server
+    browser.get(url)
+    link = wait(lambda _: browser.find_elements("css selector", "#large a[download]"))
+    image = fetch(link[0].get_attribute("href"))
+    expected = load_run(workdir).generate(16)[0, ..., 0]
+    np.testing.assert_array_equal(image, np.asarray(expected))

@@ -95,9 +95,14 @@ def test_the_time_of_a_step_is_that_of_the_fastest_row_of_any_seed(tmp_path, cap
     assert "| a (2 seeds) | 100 | 72 s | 200 ± 0 |" in capsys.readouterr().out
 
 
-def test_runs_without_times_are_compared_at_their_last_steps_alone(workdirs):
+@pytest.mark.parametrize(
+    "column, value", [("generator_loss", 1), ("images_per_second", 0)]
+)
+def test_runs_without_times_are_compared_at_their_last_steps_alone(
+    workdirs, column, value
+):
     log = workdirs[0] / "logs" / "metrics.csv"
-    log.write_text("step,generator_loss\n50,1\n100,1\n")
+    log.write_text(f"step,{column}\n50,{value}\n100,{value}\n")
     with pytest.raises(UserError, match="slow has logged no times"):
         print_tables(workdirs, equal_time=True)
 
