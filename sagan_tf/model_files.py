@@ -1,6 +1,8 @@
 """Networks in one small file: saved, loaded, and those of `pretrained/`."""
 
+import bisect
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,8 +105,8 @@ def _pretrained_dir() -> Path:
 def save_networks(run: "Run", path: str | Path) -> Path:
     """Writes the EMA generator and the discriminator of a run to one file.
 
-    Variables are stored as float16. Those of the generator are stored as they are if
-    that changes a pixel of 256 images by more than 1 of 255.
+    Large variables are stored as float16. As many of the generator's first ones stay as
+    they are as it takes to change no pixel of 256 images by more than 1 of 255.
 
     Args:
         run: `Run`.
@@ -119,15 +121,27 @@ def save_networks(run: "Run", path: str | Path) -> Path:
     """
     arrays = {name: variable.numpy() for name, variable in _variables(run.model)}
     halves = {name: _to_half(array) for name, array in arrays.items()}
-    if _changes_pixels(run, halves):
-        halves |= {n: a for n, a in arrays.items() if n.startswith("generator/")}
+    own = [
+        name
+        for name, half in halves.items()
+        if name.startswith("generator/") and half.dtype != arrays[name].dtype
+    ]
+    changes_pixels = _compare_pixels(run)
+
+    def is_enough(count: int) -> bool:
+        return not changes_pixels({name: halves[name] for name in own[count:]})
+
+    # Errors of the first layers grow in those that follow.
+    kept = bisect.bisect_left(range(len(own)), True, key=is_enough)
+    halves |= {name: arrays[name] for name in own[:kept]}
     with replacing(path) as partial:
         halves["step"] = np.asarray(run.step)
         np.savez_compressed(partial, **halves)  # type: ignore[arg-type]
     return Path(path)
 
 
-def _changes_pixels(run: "Run", halves: dict[str, np.ndarray]) -> bool:
+def _compare_pixels(run: "Run") -> Callable[[dict[str, np.ndarray]], bool]:
+    """Returns a function of variables, whether these change a pixel by more than 1."""
     from sagan_tf.models.builders import build_sagan
     from sagan_tf.run import Run
 
@@ -136,10 +150,16 @@ def _changes_pixels(run: "Run", halves: dict[str, np.ndarray]) -> bool:
     copy = Run(config, build_sagan(config))
     copy.generator.set_weights(run.generator.get_weights())
     expected = copy.generate(_COMPARED).astype(int)
-    for name, variable in _variables(copy.model):
-        if name.startswith("generator/"):
-            variable.assign(halves[name])
-    return bool(np.abs(copy.generate(_COMPARED) - expected).max() > 1)
+    arrays = copy.generator.get_weights()
+    variables = dict(_variables(copy.model))
+
+    def changes_pixels(changed: dict[str, np.ndarray]) -> bool:
+        copy.generator.set_weights(arrays)
+        for name, array in changed.items():
+            variables[name].assign(array)
+        return bool(np.abs(copy.generate(_COMPARED) - expected).max() > 1)
+
+    return changes_pixels
 
 
 def load_networks(model: "SAGAN", path: str | Path) -> None:

@@ -73,6 +73,28 @@ def test_a_generator_whose_pixels_would_change_is_stored_as_it_is(workdir, tmp_p
     assert {kind for n, kind in kinds.items() if n.startswith("dis")} == {"float16"}
 
 
+def test_few_first_layers_stay_float32_where_that_is_enough(
+    workdir, tmp_path, monkeypatch
+):
+    run = load_run(workdir)
+    first, *_ = run.generator.get_weights()
+    to_half = model_files._to_half
+    # As if float16 were coarser in the first layer.
+    monkeypatch.setattr(
+        model_files,
+        "_to_half",
+        lambda array: to_half(array * 1.1 if array.shape == first.shape else array),
+    )
+    run.export(tmp_path / "networks", format="networks")
+    loaded = load_run(tmp_path / "networks")
+    difference = loaded.generate(256).astype(int) - run.generate(256)
+    assert np.abs(difference).max() <= 1
+    arrays = np.load(tmp_path / "networks" / model_files.FILE)
+    large = [a for a in arrays.values() if a.size >= model_files._LEAST_HALVED]
+    first, *others = [array.dtype.name for array in large]
+    assert first == "float32" and set(others) == {"float16"}
+
+
 def test_networks_of_a_run_in_half_precision_compute_in_float32(workdir, tmp_path):
     run = load_run(workdir)
     run.config = dataclasses.replace(run.config, precision="mixed_bfloat16")
