@@ -5,8 +5,9 @@ four minutes on two cores of an AMD EPYC (Zen 5).
 
 Expected: see docs/results.md, three seeds by three extractors.
 
-The networks are those of configs/celeb_a.py with one block fewer. experiments/settings.py
-compares the settings with others; docs/results.md has what it found.
+The networks are those of configs/celeb_a.py with one block fewer.
+experiments/settings.py compares the settings with others; docs/results.md has what it
+found.
 """
 
 from sagan_tf.config import Config

@@ -40,6 +40,7 @@ NOT_RUN = {
     r"experiments\.\w+ (?!.*--list)": "trains for hours; tests/experiments",
     r"examples\.cyclegan": "trains for minutes; tests/examples",
     r"python benchmarks/": "measures for minutes; test_benchmarks.py",
+    r"neighbors --.*num_images=200": "needs MNIST and CelebA",
     r"jupytext": "converts; tests/examples",
     r"KERAS_BACKEND": "needs JAX or PyTorch; .ci/run has JAX",
 }

@@ -145,3 +145,6 @@ def test_a_run_without_rows_is_refused(tmp_path):
     folder = write_run(tmp_path / "a", rows=0)
     with pytest.raises(UserError, match="its first is at step 50, --log_interval"):
         read(folder)
+    short = write_run(tmp_path / "b", rows=0, steps=40)
+    with pytest.raises(UserError, match="another with --log_interval=40"):
+        read(short)
