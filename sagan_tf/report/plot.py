@@ -114,6 +114,7 @@ def _draw_curve(axes: Any, curve: Curve, x: str, panel: Panel) -> None:
         label=panel.label(curve),
         color=color,
         linestyle=_DASHES[index % len(_DASHES)],
+        marker="" if len(curve.steps) > 1 else "o",  # a line of one point is none
         linewidth=1.2,
     )
     if curve.spread.any():

@@ -32,6 +32,14 @@ def test_a_plot_of_two_groups(tmp_path):
         assert picture.size == (1000, 640)
 
 
+def test_a_single_row_is_a_point(tmp_path):
+    run = write_run(tmp_path / "a", rows=1, scores=())
+    path = write_plot([run], tmp_path / "plot.png", ["generator_loss"])
+    with Image.open(path) as picture:
+        shown = np.asarray(picture.convert("RGB"))
+    assert (shown == (0, 114, 178)).all(-1).sum() > 100
+
+
 def test_what_cannot_be_plotted_is_refused(tmp_path):
     run = write_run(tmp_path / "a")
     with pytest.raises(UserError, match="FILE.png, FILE.pdf, FILE.svg. Received: x"):
