@@ -29,7 +29,7 @@ from sagan_tf.data.preprocessing import scale
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation.classifier import Examples, count_outputs, fit, load_examples
 from sagan_tf.evaluation.held_out import load_held_out
-from sagan_tf.evaluation.image_sets import find_real_images
+from sagan_tf.evaluation.image_sets import find_real_images, generated_images
 from sagan_tf.evaluation.yardsticks import Yardstick
 from sagan_tf.files import replacing
 from sagan_tf.records import read_records, records_path, save_record
@@ -108,9 +108,12 @@ def evaluate(
         )
 
     for design, extractor in zip(DESIGNS, extractors, strict=True):
-        shared = {"extractor_sha256": digest_files(extractor), "num_fake": num_images}
-        shared |= {"fake": _describe_samples(run, seed=0), "real": real.name}
-        if not is_done(f"frechet_{design.name}", **shared):
+        protocol = {
+            "extractor_sha256": digest_files(extractor),
+            "real": real.name,
+            **_describe_samples(run, num_images, seed=0),
+        }
+        if not is_done(f"frechet_{design.name}", **protocol):
             score(run, extractor, num_images)
         if design.name == "labels" and run.config.conditional:
             protocol = _describe_agreement(run, extractor)
@@ -118,8 +121,9 @@ def evaluate(
                 measure_agreement(run, extractor, path)
 
 
-def _describe_samples(run: Run, seed: int) -> str:
-    return f"EMA generator at step {run.step}, seed {seed}, truncation 1"
+def _describe_samples(run: Run, num_images: int, seed: int) -> dict[str, Any]:
+    samples = generated_images(run.sampler, "EMA generator", run.step, num_images, seed)
+    return {"num_fake": num_images, "fake": samples.name}
 
 
 def score(
@@ -175,8 +179,7 @@ def _describe_agreement(run: Run, extractor: Path) -> dict[str, Any]:
     return {
         "agreement_with": extractor.name,
         "extractor_sha256": digest_files(extractor),
-        "num_fake": _AGREEMENT_LABELS * len(run.config.classes),
-        "fake": _describe_samples(run, seed=1),
+        **_describe_samples(run, _AGREEMENT_LABELS * len(run.config.classes), seed=1),
     }
 
 

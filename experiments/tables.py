@@ -176,14 +176,11 @@ def _print_table(groups: Sequence[Group]) -> None:
 def _describe(group: Group, tables: Sequence[ScoreTable]) -> dict[str, str]:
     """Returns the steps that were scored, and the time of training up to them."""
     rows = [row for table in tables for row in table.rows if row.label == group.label]
-    steps = sorted({step for row in rows for step in row.steps})
-    hours = [
-        own.hours(min(max(steps), own.last_step) if steps else own.last_step)
-        for own in group.histories
-    ]
-    last = [history.last_step for history in group.histories]
+    steps = [step for row in rows for step in row.steps]
+    steps = steps or [history.last_step for history in group.histories]
+    hours = [own.hours(min(max(steps), own.last_step)) for own in group.histories]
     return {
-        "steps": format_steps(steps or last),
+        "steps": format_steps(steps),
         "training": format_duration(3600 * float(np.mean(hours))),
     }
 

@@ -1,6 +1,5 @@
 """Networks in one small file: saved, loaded, and those of `pretrained/`."""
 
-import bisect
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -132,7 +131,7 @@ def save_networks(run: "Run", path: str | Path) -> Path:
         return not changes_pixels({name: halves[name] for name in own[count:]})
 
     # Errors of the first layers grow in those that follow.
-    kept = bisect.bisect_left(range(len(own)), True, key=is_enough)
+    kept = next(filter(is_enough, range(len(own) + 1)))
     halves |= {name: arrays[name] for name in own[:kept]}
     with replacing(path) as partial:
         halves["step"] = np.asarray(run.step)

@@ -197,7 +197,8 @@ class Run:
         if self.networks_dir:
             records = [*read_records(self.networks_dir / SCORES), *records]
         # Of records with the same protocol the last one counts.
-        return list({json.dumps(own["protocol"]): own for own in records}.values())
+        by_protocol = {json.dumps(r["protocol"], sort_keys=True): r for r in records}
+        return list(by_protocol.values())
 
     def export(
         self, path: str | Path | None = None, format: str = "saved_model"

@@ -74,7 +74,7 @@ def _choose(panels: Sequence[Panel], name: str) -> Panel:
     titles = [panel.title for panel in panels]
     names = dict.fromkeys(titles + [c.name for panel in panels for c in panel.curves])
     raise UserError(
-        f"The logs have no column {name!r}. They have {format_names(list(names))}"
+        f"The logs have no column {name!r}. They have {format_names(names)}"
     )
 
 
