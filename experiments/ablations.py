@@ -62,6 +62,10 @@ def _update(steps: int) -> list[str]:
     ]
 
 
+_NO_GENERATOR_SPECTRAL_NORM = [
+    "--nogenerator_spectral_normalization",
+    "--noconditional_spectral_normalization",  # of conditional batch normalization
+]
 CHANGES = {
     "attention_16": [],
     "no_attention": [
@@ -74,12 +78,11 @@ CHANGES = {
     "residual_8": _attend(8, "residual"),
     "residual_16": _attend(16, "residual"),
     "residual_32": _attend(32, "residual"),
-    # With classes, the matrices of conditional batch normalization keep theirs.
     "no_spectral_norm": [
-        "--nogenerator_spectral_normalization",
+        *_NO_GENERATOR_SPECTRAL_NORM,
         "--nodiscriminator_spectral_normalization",
     ],
-    "spectral_norm_in_D": ["--nogenerator_spectral_normalization"],
+    "spectral_norm_in_D": _NO_GENERATOR_SPECTRAL_NORM,
     "updates_1_1": _update(1),
     "updates_5_1": _update(5),
 }
