@@ -401,7 +401,11 @@ class Config:
         resume=True,
     )
     log_interval: int = _setting(
-        50, "Run", "Steps between rows of logs/metrics.csv.", range=_COUNT, resume=True
+        50,
+        "Run",
+        "Steps between rows of logs/metrics.csv. The last step has one, too.",
+        range=_COUNT,
+        resume=True,
     )
     sample_interval: int = _setting(
         500, "Run", "Steps between grids in samples/.", range=_COUNT, resume=True

@@ -115,16 +115,11 @@ def read_history(workdir: str | Path) -> History:
     check_has_logs(folder)
     config = load_config(folder)
     rows = _read_log(folder / "logs" / "metrics.csv")
-    if not rows and config.steps < config.log_interval:
-        raise UserError(
-            f"The run in {workdir} has no row in logs/metrics.csv: --steps is "
-            f"{config.steps}, and the first would have been at step "
-            f"{config.log_interval}. Train another with --log_interval={config.steps}"
-        )
     if not rows:
+        first = min(config.log_interval, config.steps)
         raise UserError(
             f"The run in {workdir} has no row in logs/metrics.csv yet: its first is at "
-            f"step {config.log_interval}, --log_interval"
+            f"step {first}"
         )
     metrics = {
         name: np.array([read_number(row, name) for row in rows]) for name in rows[-1]

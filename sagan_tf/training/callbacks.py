@@ -118,7 +118,7 @@ class ProgressBar(TimedCallback):
 
 
 class MetricsLog(TimedCallback):
-    """Appends a row to `logs/metrics.csv` every `log_interval` steps.
+    """Appends a row to `logs/metrics.csv` every `log_interval` steps, and at the last.
 
     A row holds the means, since the row before, of both losses and of the
     discriminator's logits, and the gammas of attention and the sigmas of spectral
@@ -154,7 +154,7 @@ class MetricsLog(TimedCallback):
     def on_step(self, step: int, logs: Mapping[str, float]) -> None:
         self._steps += self.new_steps
         self._since += self.seconds
-        if step % self._config.log_interval:
+        if step % self._config.log_interval and step < self._config.steps:
             return
         self._before += self._since
         speed = self._steps * self._config.batch_size / max(self._since, 1e-9)

@@ -18,8 +18,9 @@ def model():
     return build_sagan(Config(**SMALL))
 
 
-def write_log(model, workdir, first, last):
-    log = MetricsLog(Config(**SMALL, workdir=str(workdir)), Board(workdir / "logs"))
+def write_log(model, workdir, first, last, **settings):
+    config = Config(**{**SMALL, **settings}, workdir=str(workdir))
+    log = MetricsLog(config, Board(workdir / "logs"))
     log.set_model(model)
     model.step.assign(first)
     log.on_train_begin()
@@ -48,6 +49,13 @@ def test_metrics_are_logged_by_step(model, tmp_path):
     true_sigma = np.linalg.svd(kernel, compute_uv=False)[0]
     assert 0.5 * true_sigma < sigma <= true_sigma * 1.0001
     assert float(rows[0]["images_per_second"]) > 0
+
+
+def test_the_last_step_is_logged(model, tmp_path):
+    write_log(model, tmp_path, 0, 5, steps=5)
+    assert [row["step"] for row in read_log(tmp_path)] == ["2", "4", "5"]
+    write_log(model, tmp_path, 5, 7, steps=7)
+    assert [row["step"] for row in read_log(tmp_path)] == ["2", "4", "5", "6", "7"]
 
 
 def test_the_time_of_grids_is_no_training_time(model, tmp_path, monkeypatch):
