@@ -43,8 +43,8 @@ def run_experiment(
             command = ["-m", "sagan_tf", "train", *flags, f"--workdir={workdir}"]
             commands[workdir] = command
     if arguments.list:
-        for command in commands.values():
-            print(shlex.join(["python", *command]))
+        # At once: a reader such as head may end after its first lines.
+        print("\n".join(shlex.join(["python", *own]) for own in commands.values()))
         return
     try:
         check_packages()
@@ -65,7 +65,10 @@ def run_experiment(
     )
     if failed:
         names = ", ".join(map(str, failed))
-        raise SystemExit(f"Error: {names} failed. The same command resumes them")
+        raise SystemExit(
+            f"Error: {names} failed, as said above. Once that is mended, the same "
+            "command resumes them"
+        )
 
 
 def _parse(

@@ -53,7 +53,8 @@ def print_tables(workdirs: Sequence[str | Path], equal_time: bool = False) -> No
             of the one that took the least, instead of at their last steps.
     """
     tables: dict[tuple[str, int], list[Group]] = {}
-    for group in group_runs(read_histories(workdirs)):
+    found = group_runs(read_histories(workdirs))
+    for group in found:
         config = group.histories[0].config
         tables.setdefault((config.dataset, config.image_size), []).append(group)
     for (dataset, image_size), groups in tables.items():
@@ -63,6 +64,10 @@ def print_tables(workdirs: Sequence[str | Path], equal_time: bool = False) -> No
             title += f", after {format_duration(seconds)} of training"
         print(f"\n{title}\n")
         _print_table(groups)
+    if not any(own.scores or own.evaluations for g in found for own in g.histories):
+        print(
+            "\nNo scores: python -m experiments.extractors --workdir=RUN computes them"
+        )
 
 
 def cut_to_equal_time(groups: Sequence[Group]) -> tuple[list[Group], float]:
@@ -164,8 +169,11 @@ def _print_table(groups: Sequence[Group]) -> None:
             own = cells.setdefault(row.label, {})
             for name, cell in zip(table.columns, row.cells(), strict=True):
                 # These have the same names by every extractor, and the report has them.
-                if name not in ("precision", "recall"):
-                    own[name_score(name, seen[name])] = cell
+                title = name_score(name, seen[name])
+                # Of two rows the first one, of `evaluate`, if it has this score.
+                is_new = own.get(title, "-") == "-"
+                if is_new and name not in ("precision", "recall"):
+                    own[title] = cell
     columns = list(dict.fromkeys(name for own in cells.values() for name in own))
     print(f"| | {' | '.join(columns)} |")
     print(f"|{'---|' * (len(columns) + 1)}")

@@ -202,7 +202,8 @@ class Config:
         "pooled",
         "Networks",
         "Keys and values of attention: max-pooled 2x2, or of full resolution. residual "
-        "is a residual block of the same size instead, for comparison.",
+        "is a residual block of the same size instead, for comparison. For none, give "
+        "--generator_attention_resolutions= --discriminator_attention_resolutions=.",
         choices=("pooled", "full", "residual"),
     )
     initializer: str = _setting(
@@ -616,7 +617,8 @@ def _check_value(field: dataclasses.Field, value: Any) -> None:
             raise UserError(f"{name} must be {limits}. Received: {one!r:.200}")
         if choices is not None and one not in choices:
             raise UserError(
-                f"{name} must be one of {', '.join(choices)}. Received: {one:.200}"
+                f"{name} must be one of {', '.join(choices)}. Received: {one:.200}. "
+                f"{field.metadata['help']}"
             )
 
 

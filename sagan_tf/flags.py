@@ -192,6 +192,8 @@ def parse_flags(values: flags.FlagValues, arguments: list[str]) -> None:
     """
     try:
         rest = values(["sagan-tf", *arguments])[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise UserError(_suggest(values, error.flagname)) from None
     except (flags.Error, ValueError) as error:
         raise UserError(_explain(values, str(error))) from None
     if rest:
@@ -202,6 +204,16 @@ def parse_flags(values: flags.FlagValues, arguments: list[str]) -> None:
         value = values[name].value
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"--{name} must be finite. Received: {value}")
+
+
+def _suggest(values: flags.FlagValues, name: str) -> str:
+    """Returns that there is no such flag, and which ones may be meant."""
+    containing = [flag for flag in values if name in flag]
+    close = containing or difflib.get_close_matches(name, list(values), n=3)
+    hint = " or ".join(f"--{flag}" for flag in close[:3])
+    return f"There is no flag --{name}. " + (
+        f"Did you mean {hint}?" if hint else "See --help"
+    )
 
 
 def _explain(values: flags.FlagValues, error: str) -> str:

@@ -434,6 +434,9 @@ def test_mistakes_in_settings_leave_no_run(arguments, message, tmp_path, fails):
 def test_other_settings_are_refused(workdir, fails):
     said = fails("train", f"--workdir={workdir}", *TINY, "--batch_size=16")
     assert "holds a run with other settings: batch_size: 8 -> 16" in said
+    assert f"To train anew with these settings: the same flags with {workdir}_2" in (
+        said.replace("--workdir=", "")
+    )
 
 
 @pytest.mark.parametrize("dry_run", [[], ["--dry_run"]])

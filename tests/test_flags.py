@@ -121,7 +121,12 @@ def test_a_tfds_name_needs_no_preset(resolve):
         (["--batch_size=abc"], "^--batch_size takes an integer. Received: abc"),
         (["--jit_compile=3"], "^--jit_compile=3: "),
         (["--beta_1=nan"], "^--beta_1 must be finite. Received: nan"),
-        (["--widht=3"], "Did you mean: width"),
+        (["--widht=3"], "There is no flag --widht. Did you mean --width?"),
+        (["--qqqq=3"], "There is no flag --qqqq. See --help"),
+        (
+            ["--learning_rate=1"],
+            "mean --generator_learning_rate or --discriminator_learning_rate?",
+        ),
         (["digits"], "Unexpected argument 'digits'. Flags have the form --name=value"),
     ],
 )
@@ -190,3 +195,8 @@ def test_another_runs_settings_with_other_data(tmp_path, monkeypatch):
         train.define_flags(values)
         parse_flags(values, ["--init_from=a"])
         train._resolve(values)
+
+
+def test_a_wrong_choice_says_what_the_setting_is(resolve):
+    with pytest.raises(UserError, match="Received: none. .* For none, give --gen"):
+        resolve("--attention=none")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from absl import flags
 
-from sagan_tf.commands.run_flags import define_workdirs_flag, definers
+from sagan_tf.commands.run_flags import define_workdirs_flag, definers, find_workdirs
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -30,7 +30,8 @@ def run(values: flags.FlagValues) -> None:
     """Runs the command."""
     from sagan_tf.report.plot import write_plot
 
-    folder = Path(values.workdir[0]) if len(values.workdir) == 1 else Path()
+    workdirs = find_workdirs(values)
+    folder = Path(workdirs[0]) if len(workdirs) == 1 else Path()
     output = values.output or folder / "plot.png"
-    path = write_plot(values.workdir, output, values.columns, values.x)
+    path = write_plot(workdirs, output, values.columns, values.x)
     print(f"Saved to {path}")

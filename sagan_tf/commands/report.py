@@ -4,7 +4,7 @@ from pathlib import Path
 
 from absl import flags
 
-from sagan_tf.commands.run_flags import define_workdirs_flag, definers
+from sagan_tf.commands.run_flags import define_workdirs_flag, definers, find_workdirs
 from sagan_tf.start_tensorflow import start_tensorflow
 
 
@@ -24,6 +24,7 @@ def run(values: flags.FlagValues) -> None:
     start_tensorflow()
     from sagan_tf.report.page import write_report
 
-    folder = Path(values.workdir[0]) if len(values.workdir) == 1 else Path()
-    path = write_report(values.workdir, values.output or folder / "report.html")
+    workdirs = find_workdirs(values)
+    folder = Path(workdirs[0]) if len(workdirs) == 1 else Path()
+    path = write_report(workdirs, values.output or folder / "report.html")
     print(f"Saved to {path}, for any browser")

@@ -2,6 +2,9 @@
 
 import dataclasses
 import functools
+import glob
+import shlex
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 def definers(values: flags.FlagValues) -> Any:
     """Returns absl's `DEFINE_` functions for these flags, such as `.integer`."""
-    kinds = ("bool", "enum", "float", "integer", "list", "string")
+    kinds = ("bool", "enum", "float", "integer", "list", "multi_string", "string")
     return SimpleNamespace(
         **{
             kind: functools.partial(
@@ -52,13 +55,39 @@ def define_run_flags(values: flags.FlagValues) -> None:
 
 def define_workdirs_flag(values: flags.FlagValues) -> None:
     """Defines `--workdir` of commands that take several runs."""
-    definers(values).list(
+    definers(values).multi_string(
         "workdir",
         None,
-        "Run directory, or several: runs/a,runs/b. Those that differ in their seed "
-        "alone are one curve with its spread.",
+        "Run directory, or several: runs/a,runs/b or 'runs/a_seed*'. Those that differ "
+        "in their seed alone are one curve with its spread.",
         required=True,
     )
+
+
+def find_workdirs(values: flags.FlagValues) -> list[str]:
+    """Returns the run directories of `define_workdirs_flag`'s flag.
+
+    Raises:
+        UserError: if there is none, or one holds runs instead of being one.
+    """
+    given = [name for name in ",".join(values.workdir).split(",") if name]
+    workdirs: list[str] = []
+    for name in given:
+        is_pattern = glob.has_magic(name) and not Path(name).exists()
+        configs = sorted(glob.glob(f"{name}/config.json")) if is_pattern else []
+        workdirs += [str(Path(path).parent) for path in configs] or [name]
+    if not workdirs:
+        raise UserError("--workdir is empty: give a run directory, such as runs/digits")
+    for name in workdirs:
+        if (
+            any(Path(name).glob("*/config.json"))
+            and not Path(name, "config.json").exists()
+        ):
+            flag = shlex.quote(f"--workdir={name.rstrip('/')}/*")
+            raise UserError(
+                f"{name} is no run, but holds runs. For all of them: {flag}"
+            )
+    return workdirs
 
 
 def define_data_flag(values: flags.FlagValues) -> None:

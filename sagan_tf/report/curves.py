@@ -15,7 +15,10 @@ from sagan_tf.report.history import History, find_differences
 _MOST_POINTS = 400  # of a curve; more would not be seen
 _WIDE = 20  # times the lowest value
 # Okabe and Ito's colors, distinct with most color blindness too.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
+_COLORS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A"),
+    "#8B5A2B",
+)
 # Panels of the columns of metrics.csv: the title, and what the columns end with.
 _PANELS = (
     ("Losses", ("_loss",)),
@@ -64,12 +67,15 @@ class Panel(NamedTuple):
     Attributes:
         title: Its title.
         curves: List of `Curve`.
+        groups: Labels of all groups that are compared, also of those that have no curve
+            here.
         is_score: Boolean, whether they are of a score.
         real: Float, the score of held-out real images, or None.
     """
 
     title: str
     curves: list[Curve]
+    groups: list[str]
     is_score: bool = False
     real: float | None = None
 
@@ -87,19 +93,19 @@ class Panel(NamedTuple):
     def style(self, curve: Curve) -> tuple[str, int]:
         """Returns the color of a curve, and the index of its dashes.
 
-        With several groups a color is a group, else it is a column.
+        With several groups a color is a group, the same in all panels, else it is a
+        column.
         """
-        groups = list(dict.fromkeys(other.group for other in self.curves))
         names = list(dict.fromkeys(other.name for other in self.curves))
-        group, name = groups.index(curve.group), names.index(curve.name)
-        if len(groups) == 1:
+        group, name = self.groups.index(curve.group), names.index(curve.name)
+        if len(self.groups) == 1:
             return _COLORS[name % len(_COLORS)], 0
         return _COLORS[group % len(_COLORS)], name
 
     def label(self, curve: Curve) -> str:
         """Returns the label of a curve in the legend."""
         parts = []
-        if len({other.group for other in self.curves}) > 1:
+        if len(self.groups) > 1:
             parts.append(curve.group)
         if len({other.name for other in self.curves}) > 1:
             parts.append(_shorten(curve.name))
@@ -165,6 +171,7 @@ def _labels(groups: Sequence[Sequence[History]]) -> Iterator[str]:
 def make_panels(groups: Sequence[Group]) -> list[Panel]:
     """Returns the panels that the logs have columns for; the scores come first."""
     panels = list(_score_panels(groups))
+    labels = [group.label for group in groups]
     for title, endings in _PANELS:
         curves = [
             curve
@@ -173,13 +180,14 @@ def make_panels(groups: Sequence[Group]) -> list[Panel]:
             if np.isfinite(curve.mean).any()
         ]
         if curves:
-            panels.append(Panel(title, curves))
+            panels.append(Panel(title, curves, labels))
     return panels
 
 
 def _score_panels(groups: Sequence[Group]) -> Iterator[Panel]:
     """Yields a panel for each score and protocol: others are not comparable."""
     found: dict[tuple[str, str], dict[str, list[History]]] = {}
+    labels = [group.label for group in groups]
     for group in groups:
         for run in group.histories:
             for name, scores in run.scores.items():
@@ -193,7 +201,7 @@ def _score_panels(groups: Sequence[Group]) -> Iterator[Panel]:
         curves = [_score_curve(group, name) for group in chosen]
         drawn = [c for c in curves if c is not None and np.isfinite(c.mean).any()]
         if drawn:
-            yield Panel(title, drawn, True, _find_real(chosen, name))
+            yield Panel(title, drawn, labels, True, _find_real(chosen, name))
 
 
 def name_score(name: str, number: int) -> str:

@@ -79,7 +79,8 @@ def write_report(workdirs: Sequence[str | Path], output: str | Path) -> Path:
 
     histories = read_histories(workdirs)
     groups = group_runs(histories)
-    panels = make_panels(groups)
+    panels, tables = make_panels(groups), make_tables(groups)
+    scored = {row.label for table in tables for row in table.rows}
     template = resources.files(__package__).joinpath("report.html").read_text("utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
@@ -92,7 +93,9 @@ def write_report(workdirs: Sequence[str | Path], output: str | Path) -> Path:
         labels=[printable(group.label) for group in groups],
         differences=describe_differences(groups) if len(groups) > 1 else {},
         settings=[_describe_settings(group) for group in groups],
-        tables=[_describe_table(table) for table in make_tables(groups)],
+        has_same_images=len({h.data.get("sha256") for h in histories}) == 1,
+        tables=[_describe_table(table) for table in tables],
+        not_scored=[printable(g.label) for g in groups if g.label not in scored],
         attention=[_draw_attention(group.histories[0]) for group in groups],
         starts=[_describe_start(h, start) for h in histories for start in h.starts],
         has_hours=any(np.isfinite(c.hours).any() for p in panels for c in p.curves),

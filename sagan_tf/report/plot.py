@@ -15,6 +15,7 @@ SUFFIXES = (".png", ".pdf", ".svg")
 _COLUMNS = 2
 _WIDTH, _HEIGHT = 5.0, 3.2  # inches of a panel
 _DPI = 200
+_FEW = 2  # entries of a legend
 _DASHES = ("-", "--", ":", "-.")
 
 
@@ -100,8 +101,14 @@ def _draw(panels: Sequence[Panel], x: str) -> Any:
         axes.set_xlabel("steps" if x == "steps" else "hours of training")
         axes.locator_params(axis="x", nbins=5)
         axes.grid(alpha=0.3)
-        if len(axes.get_legend_handles_labels()[1]) > 1:
-            axes.legend(fontsize="x-small", ncols=1 + len(panel.curves) // 9)
+        labels = axes.get_legend_handles_labels()[1]
+        if len(labels) > _FEW:  # inside it would hide curves
+            below = (0.5, -0.27)
+            axes.legend(
+                loc="upper center", bbox_to_anchor=below, ncols=2, fontsize="x-small"
+            )
+        elif len(labels) > 1:
+            axes.legend(fontsize="x-small")
     return figure
 
 

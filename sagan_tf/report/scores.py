@@ -53,18 +53,25 @@ class ScoreTable(NamedTuple):
 class _Evaluated(NamedTuple):
     """The scores of one step of a run."""
 
-    kind: str  # the score's name during training, "" of `sagan-tf evaluate`
+    in_training: bool  # of --evaluation_interval, not of `sagan-tf evaluate`
     protocol: dict[str, Any]
     step: int
     scores: Mapping[str, float]
     yardsticks: Mapping[str, Any]
 
 
+# The runs of each group, apart by whether they were evaluated in training.
+_Rows = dict[tuple[str, bool], list[list[_Evaluated]]]
+# What is evaluated then, as `evaluate` says it without step and seed.
+_IN_TRAINING = "EMA generator, truncation 1"
+
+
 def make_tables(groups: Sequence[Group]) -> list[ScoreTable]:
     """Returns the tables of all evaluations: of `evaluate`, and during training.
 
     Of several evaluations with the same protocol, those of the last step that all runs
-    of a group have count; without one, the last of each run.
+    of a group have count; without one, the last of each run. `evaluate` has a row of
+    its own where its step is another than that of the last score during training.
 
     Args:
         groups: List of `Group`.
@@ -72,32 +79,53 @@ def make_tables(groups: Sequence[Group]) -> list[ScoreTable]:
     Returns:
         List of `ScoreTable`, one per protocol.
     """
-    found: dict[str, dict[str, list[list[_Evaluated]]]] = {}
-    for group in groups:
-        for history in group.histories:
-            for key, own in _by_protocol(history).items():
-                found.setdefault(key, {}).setdefault(group.label, []).append(own)
+    every = [
+        [list(_read_evaluated(history)) for history in group.histories]
+        for group in groups
+    ]
+    protocols = {
+        json.dumps(own.protocol, sort_keys=True): own.protocol
+        for runs in every
+        for run in runs
+        for own in run
+    }
+    found: dict[str, _Rows] = {}
+    for group, runs in zip(groups, every, strict=True):
+        for run in runs:
+            for key, own in _by_protocol(run, list(protocols.values())).items():
+                for in_training, chosen in own.items():
+                    rows = found.setdefault(key, {})
+                    rows.setdefault((group.label, in_training), []).append(chosen)
     sizes = {group.label: len(group.histories) for group in groups}
-    return [_make_table(runs, sizes) for runs in found.values()]
+    return [_make_table(json.loads(key), rows, sizes) for key, rows in found.items()]
 
 
-def _by_protocol(history: History) -> dict[str, list[_Evaluated]]:
-    found: dict[str, list[_Evaluated]] = {}
-    for evaluated in _read_evaluated(history):
-        key = json.dumps([evaluated.kind, evaluated.protocol], sort_keys=True)
-        found.setdefault(key, []).append(evaluated)
+def _by_protocol(
+    run: Sequence[_Evaluated], protocols: Sequence[dict[str, Any]]
+) -> dict[str, dict[bool, list[_Evaluated]]]:
+    """Returns the scores of a run by protocol, and by whether it was in training.
+
+    A protocol that another one includes, with the settings of more metrics, is the
+    same.
+    """
+    found: dict[str, dict[bool, list[_Evaluated]]] = {}
+    # Those of `evaluate` first: where both have a score it has the more exact one.
+    for own in sorted(run, key=lambda own: own.in_training):
+        including = [p for p in protocols if own.protocol.items() <= p.items()]
+        key = json.dumps(max(including, key=len), sort_keys=True)
+        found.setdefault(key, {}).setdefault(own.in_training, []).append(own)
     return found
 
 
 def _read_evaluated(history: History) -> Iterator[_Evaluated]:
     for name, scores in history.scores.items():
-        protocol = find_shared(scores.protocol)
+        protocol = find_shared(scores.protocol) | {"fake": _IN_TRAINING}
         for step, score in zip(scores.steps, scores.values, strict=True):
             own = {name: float(score)}
-            yield _Evaluated(name, protocol, int(step), own, history.yardsticks)
+            yield _Evaluated(True, protocol, int(step), own, history.yardsticks)
     for record in history.evaluations:
         protocol, step = find_shared(record["protocol"]), record["step"]
-        yield _Evaluated("", protocol, step, record["scores"], record["yardsticks"])
+        yield _Evaluated(False, protocol, step, record["scores"], record["yardsticks"])
 
 
 def find_shared(protocol: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,45 +141,52 @@ def find_shared(protocol: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _make_table(
-    groups: Mapping[str, Sequence[Sequence[_Evaluated]]], sizes: Mapping[str, int]
+    protocol: Mapping[str, Any], runs: _Rows, sizes: Mapping[str, int]
 ) -> ScoreTable:
     """Returns the table of one protocol.
 
     Args:
-        groups: For each group's label what its runs have of this protocol.
+        protocol: What all scores share.
+        runs: What the runs of each group have of this protocol.
         sizes: The number of runs of each group.
     """
-    chosen = {label: _choose_step(runs) for label, runs in groups.items()}
+    chosen = {key: _choose_step(own) for key, own in runs.items()}
     columns = list(
         dict.fromkeys(
-            name for runs in chosen.values() for own in runs for name in own.scores
+            name for own in chosen.values() for _, scores in own for name in scores
         )
     )
-    rows = [
-        Row(
-            label,
-            sizes[label],
-            sorted({own.step for own in runs}),
-            _columns(columns, [own.scores for own in runs]),
-        )
-        for label, runs in chosen.items()
+    rows: dict[tuple[str, tuple[int, ...]], Row] = {}
+    for (label, _), own in chosen.items():
+        steps = sorted({step for step, _ in own})
+        scores = _columns(columns, [scores for _, scores in own])
+        other = rows.get((label, tuple(steps)))
+        if other:  # that of `evaluate` at the same step
+            scores = [
+                max(pair, key=len) for pair in zip(other.scores, scores, strict=True)
+            ]
+        rows[label, tuple(steps)] = Row(label, sizes[label], steps, scores)
+    every = [own for group in runs.values() for run in group for own in run]
+    yardsticks = [_merge_yardsticks(kind, every) for kind in ("held_out", "noise")]
+    of_yardsticks = [
+        Row(label, 1, [], _columns(columns, [scores]))
+        for label, scores in yardsticks
+        if any(name in scores for name in columns)
     ]
-    every = [own for runs in groups.values() for run in runs for own in run]
-    for kind in ("held_out", "noise"):
-        label, scores = _merge_yardsticks(kind, every)
-        if any(name in scores for name in columns):
-            rows.append(Row(label, 1, [], _columns(columns, [scores])))
-    shown = {name: format_value(value) for name, value in every[0].protocol.items()}
-    return ScoreTable(columns, rows, shown)
+    shown = {name: format_value(value) for name, value in protocol.items()}
+    return ScoreTable(columns, [*rows.values(), *of_yardsticks], shown)
 
 
-def _choose_step(runs: Sequence[Sequence[_Evaluated]]) -> list[_Evaluated]:
+def _choose_step(
+    runs: Sequence[Sequence[_Evaluated]],
+) -> list[tuple[int, dict[str, float]]]:
     """Returns the scores of each run at the last step that all have, or at its last."""
     shared = set.intersection(*({own.step for own in run} for run in runs))
     chosen = []
     for run in runs:
         step = max(shared or {own.step for own in run})
-        chosen.append([own for own in run if own.step == step][-1])
+        scores = [own.scores for own in run if own.step == step]
+        chosen.append((step, {k: v for own in scores for k, v in own.items()}))
     return chosen
 
 

@@ -65,6 +65,12 @@ def print_start(
     print(f"Data:       {data.summary()}{where}")
     print(f"Devices:    {devices}")
     print(f"Batch:      {batch}")
+    penalty = f" and {config.gradient_penalty}" if config.gradient_penalty else ""
+    print(
+        f"Training:   {config.loss} loss{penalty}, learning rates "
+        f"{config.generator_learning_rate:g} (G) and "
+        f"{config.discriminator_learning_rate:g} (D), seed {config.seed}"
+    )
     print(
         f"Computing:  {config.precision}, XLA {'on' if config.jit_compile else 'off'}, "
         f"{'' if is_exact else 'not '}deterministic"

@@ -383,9 +383,10 @@ def _check_same_settings(config: Config, init_from: str | None) -> None:
         "resume it as it is: "
         f"python -m sagan_tf train {shlex.quote(f'--workdir={config.run_dir}')}"
     )
-    location = init_from or str(saved.run_dir)
+    location, unused = init_from or str(saved.run_dir), unused_path(config.run_dir)
     raise UserError(
-        f"{message}. To start a new run with these settings from the networks of "
+        f"{message}. To train anew with these settings: the same flags with "
+        f"{shlex.quote(f'--workdir={unused}')}. To start from the networks of "
         f"{location}: python -m sagan_tf train "
         f"{shlex.join(_flags_of_new_run(saved, config, location))}"
     )

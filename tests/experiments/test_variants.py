@@ -42,7 +42,7 @@ def test_runs_are_scored_at_their_checkpoints_and_failures_are_named(
 ):
     monkeypatch.setattr("sys.argv", ["experiment", "--seeds=3", "--num_images=9"])
     variants = {"bad": [], "good": ["--width=8"]}
-    with pytest.raises(SystemExit, match="runs/a/bad_seed3 failed. The same command"):
+    with pytest.raises(SystemExit, match="runs/a/bad_seed3 failed, as said above"):
         running.run_experiment("A test.", variants, "runs/a", scored_steps=(6, 12))
     train, good = ["-m", "sagan_tf", "train"], "--workdir=runs/a/good_seed3"
     assert commands == [

@@ -62,6 +62,9 @@ def test_curves_are_told_apart_by_their_color_and_dashes(tmp_path):
     styles = [losses.style(curve) for curve in losses.curves]
     assert styles[0][0] == styles[1][0] != styles[2][0] == styles[3][0]
     assert [dashes for _, dashes in styles] == [0, 1, 0, 1]
+    of_b = losses._replace(curves=losses.curves[2:])  # in a panel that a has not
+    assert [of_b.style(curve) for curve in of_b.curves] == styles[2:]
+    assert [of_b.label(curve) for curve in of_b.curves] == labels[2:]
     (losses,) = (p for p in make_panels(group_runs(read(a))) if p.title == "Losses")
     colors, dashes = zip(*map(losses.style, losses.curves), strict=True)
     assert len(set(colors)) == 2 and set(dashes) == {0}

@@ -75,6 +75,8 @@ def test_tables_show_runs_scores_and_what_differs(driver):
     assert re.search(r"9 held-out real images\s+2\s", body)
     assert "Generated images: 7. By: raw generator, truncation 1" in body
     assert re.search(r"trained\s+12\s+0.5\s+held-out real images\s+0.25", body)
+    assert "were trained on different images" in body
+    assert "Without scores" not in body
     assert "<b>P</b>" in body
     settings = driver.execute_script(
         "return document.querySelector('#settings + details').textContent"
@@ -159,6 +161,15 @@ def test_the_page_fits_its_window(driver, page, width):
         width,
     )
     assert wide == []
+
+
+def test_runs_without_scores_are_named(tmp_path):
+    runs = [
+        write_run(tmp_path / "a"),
+        write_run(tmp_path / "b", scores=(), width=8),
+    ]
+    page = write_report(runs, tmp_path / "report.html").read_text()
+    assert "Without scores: b." in page and "trained on different images" not in page
 
 
 def test_another_suffix_is_refused(tmp_path):

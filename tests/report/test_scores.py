@@ -6,15 +6,16 @@ from sagan_tf.report.scores import make_tables
 from tests.report.runs import write_run
 
 
-def evaluate(folder, step, score, seed=0, images=500):
+def evaluate(folder, step, score, seed=0, images=500, truncation=1, **settings):
     path = folder / "evaluation" / f"{step:06d}.json"
     path.parent.mkdir(exist_ok=True)
     records = json.loads(path.read_text()) if path.exists() else []
     protocol = {
         "extractor": "own",
-        "fake": f"EMA generator at step {step}, seed {seed}, truncation 1",
+        "fake": f"EMA generator at step {step}, seed {seed}, truncation {truncation}",
         "fake_sha256": f"{score}",
         "num_fake": images,
+        **settings,
     }
     yardsticks = {"held_out": {"scores": {"fid": 1.25}}, "noise": {"scores": {}}}
     record = {"scores": {"fid": score}, "protocol": protocol, "yardsticks": yardsticks}
@@ -68,3 +69,27 @@ def test_scores_during_training_are_those_of_the_last_common_step(tmp_path):
     (table,) = make_tables(group_runs([read_history(run) for run in runs]))
     assert [row.cells() for row in table.rows] == [["102.0 ± 2.8"], ["2"], ["400"]]
     assert table.rows[0].steps == [100]
+
+
+def test_scores_of_training_are_in_the_table_of_evaluate(tmp_path):
+    folder = write_run(tmp_path / "a", scores=(300.0, 100.0))
+    evaluate(folder, 100, 100.4, extractor="classifier", kernel_seed=0)
+    evaluate(folder, 100, 7.0, extractor="classifier", truncation=0.5)
+    table, truncated = make_tables(group_runs([read_history(folder)]))
+    assert table.protocol["kernel_seed"] == "0"
+    rows = [(row.label, row.steps, row.cells()) for row in table.rows]
+    assert rows[0] == ("a", [100], ["100.4"]) and rows[1][1] == []
+    assert truncated.rows[0].cells() == ["7"]
+    # Of another step they have a row of their own.
+    (folder / "evaluation" / "000100.json").unlink()
+    evaluate(folder, 50, 120.0, extractor="classifier", kernel_seed=1)
+    (table,) = make_tables(group_runs([read_history(folder)]))
+    rows = [(row.label, row.steps, row.cells()) for row in table.rows]
+    assert rows[:2] == [("a", [50], ["120"]), ("a", [100], ["100"])]
+
+
+def test_seeds_that_only_training_evaluated_count(tmp_path):
+    runs = [write_run(tmp_path / f"a{n}", scores=(0.0, 10.0), seed=n) for n in (0, 1)]
+    evaluate(runs[0], 100, 20.0, extractor="classifier")
+    (table,) = make_tables(group_runs([read_history(run) for run in runs]))
+    assert table.rows[0].cells() == ["10 ± 0"]

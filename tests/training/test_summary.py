@@ -1,5 +1,10 @@
+from types import SimpleNamespace
+
 from sagan_tf.config import Config
-from sagan_tf.training.summary import print_summary
+from sagan_tf.models.builders import build_sagan
+from sagan_tf.training.distribution import make_distribution
+from sagan_tf.training.summary import print_start, print_summary
+from tests.training.settings import SMALL
 
 
 def test_summary(capsys, tmp_path):
@@ -23,3 +28,23 @@ def test_summary_counts_the_scores_that_exist_at_a_time(capsys, monkeypatch):
         print_summary(Config(batch_size=batch, precision="mixed_bfloat16"))
         lines = map(" ".join, map(str.split, capsys.readouterr().out.splitlines()))
         assert f"attention maps of a step {scores} MiB" in lines
+
+
+def test_the_start_says_what_is_trained_and_on_what(capsys):
+    config = Config(
+        **SMALL,
+        discriminator_spectral_normalization=False,
+        gradient_penalty="r1",
+        loss="lsgan",
+        discriminator_learning_rate=0.002,
+        seed=7,
+    )
+    data = SimpleNamespace(summary=lambda: "9 images", path="")
+    print_start(build_sagan(config), config, make_distribution("none"), data)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Data:       9 images"
+    assert "Batch:      64 images" in lines
+    assert (
+        "Training:   lsgan loss and r1, learning rates 0.0001 (G) and 0.002 (D), seed 7"
+        in lines
+    )
