@@ -116,3 +116,17 @@ def test_scores_of_other_protocols_have_columns_of_their_own(workdirs, capsys):
         "| slow | 100 | 2.4 min | 10 |  |",
         "| fast | 150 | 108 s | 20 | 7 |",
     ]
+
+
+def test_runs_without_scores_say_how_to_get_them(workdirs, tmp_path, capsys):
+    print_tables([write_run(tmp_path / "new", scores=())])
+    assert "No scores: python -m experiments.extractors" in capsys.readouterr().out
+    print_tables(workdirs)
+    assert "No scores" not in capsys.readouterr().out
+
+
+def test_a_score_of_evaluate_comes_before_that_of_training(tmp_path, capsys):
+    run = write_run(tmp_path / "run", scores=(300.0, 100.0))
+    evaluate(run, 50, 120.0, extractor="classifier")
+    print_tables([run])
+    assert "| run | 50 to 100 | 72 s | 120 |" in capsys.readouterr().out
