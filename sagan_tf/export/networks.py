@@ -1,3 +1,5 @@
+"""Networks to hand on: their weights, settings, scores, samples and a card."""
+
 import dataclasses
 import json
 from pathlib import Path
@@ -9,7 +11,10 @@ from sagan_tf.model_files import FILE, save_networks
 from sagan_tf.records import SCORES
 from sagan_tf.run import Run, load_run
 
-_SAMPLES = 64
+
+def count_samples(image_size: int) -> int:
+    """Returns how many images are in `samples.png`, which is to be a small file."""
+    return 64 if image_size <= 32 else 36
 
 
 def export_networks(run: Run, path: str | Path) -> Path:
@@ -49,4 +54,5 @@ def write_networks(run: Run, folder: Path) -> None:
     save_networks(run, folder / FILE)
     # Always there, so that it is known as a file of an export.
     write_text(folder / SCORES, json.dumps(run.read_scores(), indent=2) + "\n")
-    load_run(folder).sample(folder / "samples.png", num_images=_SAMPLES)
+    num_images = count_samples(config.image_size)
+    load_run(folder).sample(folder / "samples.png", num_images=num_images)
