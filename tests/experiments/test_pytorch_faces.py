@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.processes import REPOSITORY, call
+from sagan_tf.config import Config
+from sagan_tf.errors import UserError
+from tests.processes import REPOSITORY
 
 # The images of this generator are of one level, which is its only weight. This
 # discriminator's logit grows with the brightness. Both have a frozen weight too.
@@ -63,9 +66,24 @@ def test_the_generator_learns_from_the_images(tmp_path):
     assert 130 <= images.min() == images.max() <= 210
 
 
-def test_other_runs_are_refused(tmp_path, workdir):
+@pytest.mark.parametrize(
+    "image_size, networks, output, message",
+    [
+        (32, NETWORKS, "a.npz", "must be a run with RGB images of 64 px"),
+        (64, None, "a.npz", "There is no torch_sagan64.py in "),
+        (64, "import missing", "a.npz", "torch_sagan64.py in .*: No module named"),
+        (64, "Generator = Discriminator = 0", "a.png", "takes FILE.npz. Received: a.p"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    image_size, networks, output, message, tmp_path, monkeypatch
+):
     pytest.importorskip("torch")
-    flags = [f"--workdir={workdir}", f"--reference={tmp_path}", "--steps=1"]
-    code, _, stderr = call("-m", "experiments.pytorch_faces", *flags)
-    assert code == 1
-    assert stderr.endswith("Error: --workdir must be a run with RGB images of 64 px\n")
+    from experiments.pytorch_faces import _check
+
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "torch_sagan64", raising=False)
+    if networks:
+        (tmp_path / "torch_sagan64.py").write_text(networks)
+    with pytest.raises(UserError, match=message):
+        _check(Config(image_size=image_size), tmp_path, Path(output))
