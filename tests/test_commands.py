@@ -276,6 +276,23 @@ def extractor(tmp_path, monkeypatch):
     return tmp_path / "means.keras"
 
 
+def test_networks_alone_are_evaluated_like_their_run(
+    conditional, tmp_path, extractor, call
+):
+    copy, networks = tmp_path / "copy", tmp_path / "networks"
+    shutil.copytree(conditional, copy)
+    flags = (f"--extractor={extractor}", "--num_images=60", "--metrics=frechet")
+    call(
+        "export", f"--workdir={conditional}", "--format=networks", "--output", networks
+    )
+    call("evaluate", f"--workdir={networks}", *flags)
+    (record,) = json.loads((networks / "evaluation" / "000006.json").read_text())
+    of_run = load_run(copy).evaluate(("frechet",), str(extractor), 60)
+    ratio = record["scores"]["frechet_means"] / of_run.scores["frechet_means"]
+    assert abs(ratio - 1) < 1e-3  # stored as float16
+    assert load_run(networks).read_scores() == [record]
+
+
 def test_evaluate_saves_scores_with_their_protocol(
     conditional, tmp_path, extractor, call, fails
 ):
