@@ -385,8 +385,9 @@ def _check_same_settings(config: Config, init_from: str | None) -> None:
     )
     location, unused = init_from or str(saved.run_dir), unused_path(config.run_dir)
     raise UserError(
-        f"{message}. To train anew with these settings: the same flags with "
-        f"{shlex.quote(f'--workdir={unused}')}. To start from the networks of "
+        f"{message}. To train anew with these settings: the command that began the "
+        f"run, with them and {shlex.quote(f'--workdir={unused}')}. To start from the "
+        "networks of "
         f"{location}: python -m sagan_tf train "
         f"{shlex.join(_flags_of_new_run(saved, config, location))}"
     )
