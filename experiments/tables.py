@@ -169,10 +169,11 @@ def _print_table(groups: Sequence[Group]) -> None:
             own = cells.setdefault(row.label, {})
             for name, cell in zip(table.columns, row.cells(), strict=True):
                 # These have the same names by every extractor, and the report has them.
+                if name in ("precision", "recall"):
+                    continue
                 title = name_score(name, seen[name])
                 # Of two rows the first one, of `evaluate`, if it has this score.
-                is_new = own.get(title, "-") == "-"
-                if is_new and name not in ("precision", "recall"):
+                if own.get(title, "-") == "-":
                     own[title] = cell
     columns = list(dict.fromkeys(name for own in cells.values() for name in own))
     print(f"| | {' | '.join(columns)} |")

@@ -21,10 +21,10 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def run(values: flags.FlagValues) -> None:
     """Runs the command."""
+    workdirs = find_workdirs(values)
     start_tensorflow()
     from sagan_tf.report.page import write_report
 
-    workdirs = find_workdirs(values)
     folder = Path(workdirs[0]) if len(workdirs) == 1 else Path()
     path = write_report(workdirs, values.output or folder / "report.html")
     print(f"Saved to {path}, for any browser")

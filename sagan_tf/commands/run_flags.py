@@ -79,10 +79,8 @@ def find_workdirs(values: flags.FlagValues) -> list[str]:
     if not workdirs:
         raise UserError("--workdir is empty: give a run directory, such as runs/digits")
     for name in workdirs:
-        if (
-            any(Path(name).glob("*/config.json"))
-            and not Path(name, "config.json").exists()
-        ):
+        is_run = Path(name, "config.json").exists()
+        if not is_run and any(Path(name).glob("*/config.json")):
             flag = shlex.quote(f"--workdir={name.rstrip('/')}/*")
             raise UserError(
                 f"{name} is no run, but holds runs. For all of them: {flag}"

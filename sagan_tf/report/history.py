@@ -198,6 +198,11 @@ def _read_optional(path: Path) -> str:
         return ""
 
 
+def have_same_images(histories: Sequence[History]) -> bool:
+    """Returns whether all runs were trained on the same images, wherever these lie."""
+    return len({history.data.get("sha256") for history in histories}) == 1
+
+
 def find_differences(histories: Sequence[History]) -> dict[str, list[Any]]:
     """Returns the settings that differ between runs, and the value of each run.
 
@@ -208,7 +213,7 @@ def find_differences(histories: Sequence[History]) -> dict[str, list[Any]]:
         for history in histories
     ]
     left_out = {"workdir"}
-    if len({history.data.get("sha256") for history in histories}) == 1:
+    if have_same_images(histories):
         left_out.add("data_dir")
     return {
         name: [own[name] for own in values]

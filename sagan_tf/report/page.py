@@ -31,7 +31,7 @@ from sagan_tf.report.curves import (
     group_runs,
     make_panels,
 )
-from sagan_tf.report.history import History, read_histories
+from sagan_tf.report.history import History, have_same_images, read_histories
 from sagan_tf.report.scores import ScoreTable, make_tables
 from sagan_tf.text import format_duration, printable
 
@@ -93,7 +93,7 @@ def write_report(workdirs: Sequence[str | Path], output: str | Path) -> Path:
         labels=[printable(group.label) for group in groups],
         differences=describe_differences(groups) if len(groups) > 1 else {},
         settings=[_describe_settings(group) for group in groups],
-        has_same_images=len({h.data.get("sha256") for h in histories}) == 1,
+        have_same_images=have_same_images(histories),
         tables=[_describe_table(table) for table in tables],
         not_scored=[printable(g.label) for g in groups if g.label not in scored],
         attention=[_draw_attention(group.histories[0]) for group in groups],

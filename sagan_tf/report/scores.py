@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,53 +79,54 @@ def make_tables(groups: Sequence[Group]) -> list[ScoreTable]:
     Returns:
         List of `ScoreTable`, one per protocol.
     """
-    every = [
-        [list(_read_evaluated(history)) for history in group.histories]
+    runs = [
+        (group.label, list(_read_evaluated(history)))
         for group in groups
+        for history in group.histories
     ]
-    protocols = {
-        json.dumps(own.protocol, sort_keys=True): own.protocol
-        for runs in every
-        for run in runs
-        for own in run
-    }
+    keys = _merge_protocols([own.protocol for _, run in runs for own in run])
     found: dict[str, _Rows] = {}
-    for group, runs in zip(groups, every, strict=True):
-        for run in runs:
-            for key, own in _by_protocol(run, list(protocols.values())).items():
-                for in_training, chosen in own.items():
-                    rows = found.setdefault(key, {})
-                    rows.setdefault((group.label, in_training), []).append(chosen)
+    for label, run in runs:
+        by_key: dict[tuple[str, bool], list[_Evaluated]] = {}
+        for own in run:
+            key = keys[_dump(own.protocol)]
+            by_key.setdefault((key, own.in_training), []).append(own)
+        for (key, in_training), chosen in by_key.items():
+            rows = found.setdefault(key, {})
+            rows.setdefault((label, in_training), []).append(chosen)
     sizes = {group.label: len(group.histories) for group in groups}
     return [_make_table(json.loads(key), rows, sizes) for key, rows in found.items()]
 
 
-def _by_protocol(
-    run: Sequence[_Evaluated], protocols: Sequence[dict[str, Any]]
-) -> dict[str, dict[bool, list[_Evaluated]]]:
-    """Returns the scores of a run by protocol, and by whether it was in training.
+def _merge_protocols(protocols: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Returns the table of each protocol, both as JSON text.
 
     A protocol that another one includes, with the settings of more metrics, is the
     same.
     """
-    found: dict[str, dict[bool, list[_Evaluated]]] = {}
-    # Those of `evaluate` first: where both have a score it has the more exact one.
-    for own in sorted(run, key=lambda own: own.in_training):
-        including = [p for p in protocols if own.protocol.items() <= p.items()]
-        key = json.dumps(max(including, key=len), sort_keys=True)
-        found.setdefault(key, {}).setdefault(own.in_training, []).append(own)
-    return found
+    distinct = {_dump(protocol): protocol for protocol in protocols}
+    return {
+        key: _dump(
+            max((p for p in distinct.values() if own.items() <= p.items()), key=len)
+        )
+        for key, own in distinct.items()
+    }
+
+
+def _dump(protocol: dict[str, Any]) -> str:
+    return json.dumps(protocol, sort_keys=True)
 
 
 def _read_evaluated(history: History) -> Iterator[_Evaluated]:
+    # First those of `evaluate`: where both have a score it has the more exact one.
+    for record in history.evaluations:
+        protocol, step = find_shared(record["protocol"]), record["step"]
+        yield _Evaluated(False, protocol, step, record["scores"], record["yardsticks"])
     for name, scores in history.scores.items():
         protocol = find_shared(scores.protocol) | {"fake": _IN_TRAINING}
         for step, score in zip(scores.steps, scores.values, strict=True):
             own = {name: float(score)}
             yield _Evaluated(True, protocol, int(step), own, history.yardsticks)
-    for record in history.evaluations:
-        protocol, step = find_shared(record["protocol"]), record["step"]
-        yield _Evaluated(False, protocol, step, record["scores"], record["yardsticks"])
 
 
 def find_shared(protocol: Mapping[str, Any]) -> dict[str, Any]:

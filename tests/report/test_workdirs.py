@@ -10,7 +10,7 @@ from sagan_tf.flags import parse_flags
 
 @pytest.fixture
 def find(tmp_path, monkeypatch):
-    """Returns the run directories that flags name, among a_seed0, a_seed1, b and c."""
+    """Returns the run directories that flags name, among a_seed0, a_seed1 and b."""
     monkeypatch.chdir(tmp_path)
     for name in ("a_seed0", "a_seed1", "b"):
         (tmp_path / "runs" / name).mkdir(parents=True)
