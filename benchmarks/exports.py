@@ -2,7 +2,7 @@
 
     python benchmarks/exports.py --workdirs=pretrained/mnist_conditional,runs/mine
 
-Prints one JSON line.
+Prints a table of each run as soon as it is measured, and one JSON line of all at the end.
 """
 
 import argparse
@@ -29,9 +29,11 @@ def main():
     rows = []
     for workdir in arguments.workdirs.split(","):
         with tempfile.TemporaryDirectory() as folder:
-            rows += measure(
+            measured = measure(
                 workdir, Path(folder), arguments.batch_size, arguments.repeats
             )
+        print_table(measured)
+        rows += measured
     measuring.print_result(batch_size=arguments.batch_size, rows=rows)
 
 
@@ -62,6 +64,13 @@ def measure(workdir, folder, batch_size, repeats):
         }
         for format, (path, run) in runtimes.items()
     ]
+
+
+def print_table(rows):
+    """Prints rows of `measure`: their keys, then a line for each row."""
+    print("  ".join(rows[0]))
+    for row in rows:
+        print("  ".join(str(value) for value in row.values()), flush=True)
 
 
 def own_runtime(generator):

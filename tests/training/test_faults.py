@@ -441,7 +441,7 @@ def test_intervals_may_change_when_a_run_is_resumed(undisturbed, tmp_path):
     with pytest.raises(UserError, match="no checkpoint of step 3, only those of 4, 5"):
         load_run(workdir, step=3)
     rows = read_log(workdir / "logs" / "metrics.csv")
-    assert [row["step"] for row in rows] == ["2", "4", "5"]
+    assert [row["step"] for row in rows] == ["2", "3", "4", "5"]
 
 
 def test_data_may_change_before_the_first_step(tmp_path, monkeypatch):
