@@ -2,7 +2,7 @@
 
     python benchmarks/exports.py --workdirs=pretrained/mnist_conditional,runs/mine
 
-Prints a table of each run as soon as it is measured, and one JSON line of all at the end.
+Prints a table of each run when it is measured, and one JSON line of all at the end.
 """
 
 import argparse
