@@ -14,7 +14,8 @@ Better with more time, 39 minutes there (calculated): `--generator_learning_rate
 --discriminator_learning_rate=7e-4 --steps=22000 --decay_end_step=22000` made the
 networks of pretrained/faces64.
 
-Other faces than CelebA's: `--config=faces64 --dataset=folder --data_dir=my_pictures`.
+Your own pictures: `--config=faces64 --dataset=folder --data_dir=my_pictures`. The crop
+of 160 px is CelebA's alone.
 """
 
 import dataclasses

@@ -36,8 +36,9 @@ PICTURES = Path("my_pictures")
 # ## Pictures
 #
 # JPEG, PNG, WebP and more, of any size, in one folder or in sub-folders. A few thousand
-# are a start. If there is no folder yet, the next cell draws 2,000 pictures to learn
-# from: bright disks and squares on a dark background that fades.
+# are a start. Set `PICTURES` to your folder. If there is none of this name, the next
+# cell draws 2,000 pictures to learn from: bright disks and squares on a dark background
+# that fades.
 
 # %%
 if not PICTURES.exists():
@@ -62,8 +63,8 @@ print(f"{sum(1 for _ in PICTURES.rglob('*.*')):,} files")
 #
 # A preset gives the networks and the recipe; what differs is replaced.
 #
-# - For 64 px on a CPU begin with `load_preset("faces64")`, on a GPU with
-#   `load_preset("folder")`. 128 and 256 px need a GPU.
+# - For 64 px on a CPU begin with `load_preset("faces64")` and `crop_size=None`, since
+#   its crop is CelebA's; on a GPU with `load_preset("folder")`. 128 and 256 px need it.
 # - `augmentation` keeps the discriminator from memorizing a small data set.
 # - `horizontal_flip` doubles it, if mirrored pictures make sense.
 #

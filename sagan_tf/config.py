@@ -1,6 +1,7 @@
 """The settings of a run: one frozen dataclass whose fields own every fact."""
 
 import dataclasses
+import difflib
 import json
 import math
 import os
@@ -648,13 +649,21 @@ def load_config(workdir: str | Path) -> Config:
     if not path.exists():
         raise UserError(
             f"There is no run in {workdir}: {path} is missing. "
-            f"Train one with: python -m sagan_tf train --workdir={workdir}"
+            f"{_suggest_run(Path(workdir))}Train one with: python -m sagan_tf train "
+            f"--dataset=digits --workdir={workdir}"
         )
     values = read_json(path)
     try:
         return Config.from_values(values, workdir)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def _suggest_run(workdir: Path) -> str:
+    """Returns the question whether a run with a similar name is meant, or `""`."""
+    runs = [path.parent.name for path in workdir.parent.glob("*/config.json")]
+    close = difflib.get_close_matches(workdir.name, runs, n=1)
+    return f"Did you mean {workdir.parent / close[0]}? " if close else ""
 
 
 def save_config(config: Config) -> None:

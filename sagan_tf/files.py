@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 from absl import logging
 
 from sagan_tf.errors import UserError
@@ -208,6 +207,8 @@ def delete_partial(folder: Path) -> None:
     Args:
         folder: Folder, without those below it.
     """
+    import psutil  # not with the layers alone, whose users may read a config
+
     for path in folder.glob(f"{_PARTIAL}*"):
         pattern = rf"({_FORMER}|{_PARTIAL}){re.escape(_host())}-(\d+)-(.*)"
         match = re.fullmatch(pattern, path.name, re.DOTALL)

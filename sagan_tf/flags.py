@@ -11,6 +11,7 @@ import io
 import math
 import os
 import re
+import shlex
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,8 @@ def define_config_flags(values: flags.FlagValues) -> None:
         define(field.name, None, field.metadata["help"], flag_values=values)
 
 
+# Paths, what is read from the data, and settings that say nothing about the networks.
+_NOT_IN_COMMANDS = ("workdir", "data_dir", "classes", "log_interval", "sample_interval")
 _NUMBERS: dict[Any, Any] = {int: flags.IntegerParser, float: flags.FloatParser}
 # The value of a flag that unsets an optional setting. None is that of a flag which is
 # not given.
@@ -99,30 +102,62 @@ def config_from_flags(
 
     preset, workdir = values["config"].value, overrides.get("workdir")
     is_saved = (Path(workdir or "") / "config.json").exists()
+    # --workdir alone resumes a run, and must not begin one by a mistyped name.
+    is_resumed = is_saved or overrides.keys() == {"workdir"}
+    dataset = overrides.pop("dataset", None)
     if preset:
         config = load_preset(preset)
+        if dataset not in (None, config.dataset):
+            config = _with_dataset(config, dataset)
         overrides.setdefault("workdir", f"runs/{Path(preset).stem}")
     elif base is not None:
-        config = _with_data(load_config(base), overrides)
-    elif workdir and is_saved and "dataset" not in overrides:
+        config = load_config(base)
+        if dataset:
+            config = _with_dataset(config, dataset)
+        elif data_dir:
+            config = dataclasses.replace(config, classes=())
+    elif workdir and is_resumed and dataset is None:
         config = load_config(workdir)
     else:
-        name = overrides.pop("dataset", "digits")
-        config = _find_preset(name)
-        overrides.setdefault("workdir", f"runs/{name.replace('/', '_')}")
+        dataset = dataset or ("folder" if data_dir else "digits")
+        config = _find_preset(dataset)
+        overrides.setdefault("workdir", f"runs/{dataset.replace('/', '_')}")
     return dataclasses.replace(config, **overrides)
 
 
-def _with_data(config: Config, overrides: dict[str, Any]) -> Config:
-    """Returns a run's settings with the data set that flags name, if they name one."""
-    if "dataset" in overrides:
-        data = _find_preset(overrides.pop("dataset"))
-        fields = ("dataset", "data_dir", "split", "crop_size", "classes")
-        values = {name: getattr(data, name) for name in fields}
-        return dataclasses.replace(config, **values)
-    if "data_dir" in overrides:
-        return dataclasses.replace(config, classes=())
-    return config
+def _with_dataset(config: Config, name: str) -> Config:
+    """Returns settings with another data set, and what belongs to it."""
+    data = _find_preset(name)
+    fields = ("dataset", "data_dir", "split", "crop_size", "classes")
+    return dataclasses.replace(
+        config, **{field: getattr(data, field) for field in fields}
+    )
+
+
+def describe_command(config: Config, data_dir: str | None = None) -> str:
+    """Returns a command that trains with the same settings, by the nearest preset.
+
+    Args:
+        config: `Config`.
+        data_dir: What the command gives as `--data_dir`, if anything.
+    """
+    commands: list[list[str]] = []
+    for name in preset_names():
+        base, command = load_preset(name), [f"--config={name}"]
+        if base.dataset != config.dataset:
+            base = _with_dataset(base, config.dataset)
+            command.append(f"--dataset={config.dataset}")
+        command += [
+            format_setting(field.name, getattr(config, field.name))
+            for field in dataclasses.fields(Config)
+            if field.name not in _NOT_IN_COMMANDS
+            and getattr(base, field.name) != getattr(config, field.name)
+        ]
+        commands.append(command)
+    shortest = sorted(commands, key=len)[0]
+    if data_dir:
+        shortest.append(f"--data_dir={data_dir}")
+    return shlex.join(["sagan-tf", "train", *shortest])
 
 
 def format_setting(name: str, value: Any) -> str:

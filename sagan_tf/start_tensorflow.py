@@ -12,7 +12,13 @@ from sagan_tf.errors import UserError
 
 
 def check_backend() -> None:
-    """Raises `UserError` if Keras is set to another backend than TensorFlow."""
+    """Raises `UserError` without TensorFlow, or if it is not the backend of Keras."""
+    if importlib.util.find_spec("tensorflow") is None:
+        raise UserError(
+            "Training, sampling and the commands need TensorFlow. The layers and "
+            "networks work without it. To install it: pip install "
+            "'tensorflow>=2.21,<2.22' tensorflow-datasets"
+        )
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     if "keras" in sys.modules:
         backend = importlib.import_module("keras").backend.backend()
@@ -27,14 +33,9 @@ def start_tensorflow() -> None:
     """Imports TensorFlow, quietly unless `TF_CPP_MIN_LOG_LEVEL` is set.
 
     Raises:
-        UserError: if Keras is set to another backend.
+        UserError: as `check_backend`.
     """
     check_backend()
-    if importlib.util.find_spec("tensorflow") is None:
-        raise UserError(
-            "The commands need TensorFlow: pip install 'tensorflow>=2.21,<2.22' "
-            "tensorflow-datasets"
-        )
     if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
     # Not even errors: those that matter are exceptions as well. The others frighten,

@@ -1,5 +1,6 @@
 """The commands as a user calls them, in this process."""
 
+import dataclasses
 import importlib
 import inspect
 import json
@@ -14,8 +15,10 @@ from PIL import Image
 
 from sagan_tf import Run, Sampler, load_run
 from sagan_tf.commands.main import COMMANDS, run_command
+from sagan_tf.config import load_config
 from sagan_tf.data import load_images
 from sagan_tf.evaluation import METRICS
+from sagan_tf.flags import describe_command
 from tests.data.test_record import write_picture
 from tests.processes import TINY, pixels
 
@@ -432,6 +435,9 @@ def test_mistakes_are_one_clear_line(workdir, conditional, tmp_path, fails):
     ("arguments", "message"),
     [
         (["--dataset=folder"], "--data_dir=DIR"),
+        (["--dataset=digits", "--data_dir=photos"], "not read from"),
+        (["--data_dir=nowhere"], "does not exist"),
+        (["--dry_run", "--data_dir=nowhere"], "does not exist"),
         (["--dataset=folder", "--data_dir=nowhere"], "does not exist"),
         (
             ["--dataset=mnist", "--data_dir=/nowhere"],
@@ -451,8 +457,9 @@ def test_mistakes_in_settings_leave_no_run(arguments, message, tmp_path, fails):
 def test_other_settings_are_refused(workdir, fails):
     said = fails("train", f"--workdir={workdir}", *TINY, "--batch_size=16")
     assert "holds a run with other settings: batch_size: 8 -> 16" in said
-    assert "the command that began the run, with them and " in said
-    assert f"--workdir={workdir}_2. To start from" in said
+    wanted = dataclasses.replace(load_config(workdir), batch_size=16)
+    command = f"{describe_command(wanted)} --workdir={workdir}_2"
+    assert f"To train anew with these settings: {command}. To start from" in said
 
 
 @pytest.mark.parametrize("dry_run", [[], ["--dry_run"]])

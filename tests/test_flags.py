@@ -1,14 +1,16 @@
 import dataclasses
+import shlex
 
 import pytest
 from absl import flags
 
 from sagan_tf.commands import train
-from sagan_tf.config import Config, save_config
+from sagan_tf.config import Config, load_preset, save_config
 from sagan_tf.errors import UserError
 from sagan_tf.flags import (
     config_from_flags,
     define_config_flags,
+    describe_command,
     format_config_help,
     format_setting,
     parse_flags,
@@ -200,3 +202,71 @@ def test_another_runs_settings_with_other_data(tmp_path, monkeypatch):
 def test_a_wrong_choice_says_what_the_setting_is(resolve):
     with pytest.raises(UserError, match="Received: none. .* For none, give --gen"):
         resolve("--attention=none")
+
+
+@pytest.mark.parametrize(
+    ("config", "beginning"),
+    [
+        (load_preset("faces64"), "sagan-tf train --config=faces64"),
+        (
+            dataclasses.replace(
+                load_preset("mnist_conditional"),
+                seed=3,
+                augmentation=("color", "translation"),
+                horizontal_flip=True,
+            ),
+            "sagan-tf train --config=mnist_conditional --horizontal_flip --augm",
+        ),
+        (
+            dataclasses.replace(load_preset("faces64"), dataset="folder"),
+            "sagan-tf train --config=faces64 --dataset=folder --crop_size=160",
+        ),
+        (
+            dataclasses.replace(
+                load_preset("faces64"), dataset="folder", crop_size=None
+            ),
+            "sagan-tf train --config=faces64 --dataset=folder",
+        ),
+        (Config(image_size=32, channels=1, width=24), "sagan-tf train --config="),
+    ],
+)
+def test_the_command_of_settings_gives_the_same_settings(resolve, config, beginning):
+    command = describe_command(config)
+    assert command.startswith(beginning)
+    resolved = resolve(*shlex.split(command)[2:])
+    assert resolved.differences(config) == {}
+
+
+def test_a_command_may_name_the_images():
+    config = dataclasses.replace(load_preset("folder"), data_dir="/photos")
+    command = describe_command(config, "my photos")
+    assert command == "sagan-tf train --config=folder '--data_dir=my photos'"
+
+
+def test_another_data_set_takes_its_crop_with_it(resolve):
+    faces = resolve("--config=faces64", "--data_dir=tfds")
+    assert (faces.dataset, faces.crop_size) == ("celeb_a", 160)
+    own = resolve("--config=faces64", "--dataset=folder", "--data_dir=my_pictures")
+    assert (own.dataset, own.crop_size, own.width) == ("folder", None, faces.width)
+    assert own.workdir == "runs/faces64"
+    cropped = resolve("--config=mnist", "--dataset=faces64", "--channels=3")
+    assert (cropped.dataset, cropped.crop_size) == ("celeb_a", 160)
+    flag = "--crop_size=100"
+    assert resolve("--config=faces64", "--dataset=folder", flag).crop_size == 100
+
+
+def test_images_without_a_data_set_are_a_folder(resolve):
+    config = resolve("--data_dir=photos")
+    assert (config.dataset, config.workdir) == ("folder", "runs/folder")
+
+
+def test_workdir_alone_must_be_a_run(resolve, tmp_path):
+    save_config(Config(workdir=str(tmp_path / "runs" / "digits")))
+    wanted = r"no run in runs/digts: .* Did you mean runs/digits\? Train one with: "
+    with pytest.raises(UserError, match=wanted):
+        resolve("--workdir=runs/digts")
+    with pytest.raises(
+        UserError, match=r"missing\. Train one with: .*--dataset=digits"
+    ):
+        resolve("--workdir=elsewhere")
+    assert resolve("--workdir=runs/digts", "--steps=5").dataset == "digits"

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from sagan_tf.config import Config
 from sagan_tf.data.preprocessing import prepare_image
 from sagan_tf.data.sources import Picture
+from sagan_tf.data.sources.base import UNSUPPORTED_SUFFIXES
 from sagan_tf.text import printable
 
 # Pillow's, raised between its limit of pixels and twice that, and above.
@@ -62,7 +63,7 @@ def _prepare(config: Config, picture: Picture) -> np.ndarray | str:
                 opened, config.image_size, config.channels, config.crop_size
             )
     except Exception as error:  # damaged files fail in many ways
-        return printable(f"{picture.name} ({_reason(error)})")
+        return printable(f"{picture.name} ({_reason(error, picture.name)})")
 
 
 @contextlib.contextmanager
@@ -80,10 +81,12 @@ def _memory_for(picture: Image.Image) -> contextlib.AbstractContextManager:
     return _one_at_a_time if large else contextlib.nullcontext()
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, name: str) -> str:
     if isinstance(error, _BOMBS):
         return f"too large: more than {Image.MAX_IMAGE_PIXELS:,} pixels"
     if isinstance(error, UnidentifiedImageError):
+        if os.path.splitext(name)[1].lower() in UNSUPPORTED_SUFFIXES:
+            return "not supported: convert it to JPEG or PNG"
         return "not an image"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 

@@ -125,8 +125,9 @@ def _warn_of_skipped(loaded: LoadedData) -> None:
         shown = "; ".join(skipped[:10])
         more = f"; and {len(skipped) - 10} more" if len(skipped) > 10 else ""
         logging.warning(
-            "Skipped %d unreadable of %s: %s%s",
+            "Skipped %d %s of %s: %s%s",
             len(skipped),
+            "file" if len(skipped) == 1 else "files",
             loaded.description,
             shown,
             more,

@@ -61,11 +61,12 @@ def check_data(
     first = take_first(config, _SAMPLE) if is_sample else config
     data = load_data(first, _SAMPLE, download=False)
     total = total if is_sample else len(data.images)
+    names = source.class_names()
+    classes = f", {count(len(names), 'class')}" if names else ""
     yield Finding(
         "data",
         "ok",
-        f"{count(total, 'image')} of {source.description}, "
-        f"{count(len(source.class_names()), 'class')}"
+        f"{count(total, 'image')} of {source.description}{classes}"
         f"{f'; a sample of {_SAMPLE:,} was read' * is_sample}",
     )
     if data.skipped:

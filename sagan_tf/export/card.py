@@ -1,17 +1,15 @@
 """The model card of a run: what it is, how it was made, and what it scores."""
 
-import dataclasses
 import json
 import re
-import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sagan_tf.config import Config, load_preset, preset_names
+from sagan_tf.config import Config
 from sagan_tf.errors import UserError
 from sagan_tf.files import unused_path, write_text
-from sagan_tf.flags import format_setting
+from sagan_tf.flags import describe_command
 from sagan_tf.report.history import History, read_history
 from sagan_tf.text import format_duration
 
@@ -74,8 +72,6 @@ SOURCES = {
     "imagenet_resized": _IMAGENET,
     "lsun": Source("LSUN, of Princeton University, which states no license"),
 }
-# Settings that say nothing about the networks.
-_LEFT_OUT = ("workdir", "data_dir", "log_interval", "sample_interval")
 
 
 def make_card(run: "Run", others: str = "") -> str:
@@ -108,7 +104,7 @@ generator and discriminator of step {run.step:,}, for {color} images{classes}, \
 ## Training
 
 ```
-{describe_command(config)}
+{describe_command(config, "DIR" if config.dataset == "folder" else None)}
 ```
 
 {_describe_time(history, run.step)}
@@ -174,24 +170,6 @@ def write_card(folder: Path, text: str, earlier: Path) -> None:
 def name_extractor(protocol: dict[str, Any]) -> str:
     """Returns the extractor of a score: what features or classes were computed by."""
     return protocol.get("extractor", protocol.get("agreement_with", ""))
-
-
-def describe_command(config: Config) -> str:
-    """Returns a command that trains with the same settings, by the nearest preset."""
-    commands: list[list[str]] = []
-    for name in preset_names():
-        preset = load_preset(name)
-        changed = [
-            format_setting(field.name, getattr(config, field.name))
-            for field in dataclasses.fields(Config)
-            if field.name not in (*_LEFT_OUT, "classes")
-            and getattr(preset, field.name) != getattr(config, field.name)
-        ]
-        commands.append(["sagan-tf", "train", f"--config={name}", *changed])
-    shortest: list[str] = sorted(commands, key=len)[0]
-    if config.dataset == "folder":
-        shortest.append("--data_dir=DIR")
-    return shlex.join(shortest)
 
 
 def find_source(config: Config) -> Source:

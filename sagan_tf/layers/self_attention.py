@@ -5,7 +5,10 @@ from keras import ops
 
 from sagan_tf.layers.chunked_attention import attend_in_chunks
 from sagan_tf.layers.processor import is_cpu
-from sagan_tf.layers.spectral_normalization import SpectralNormalization
+from sagan_tf.layers.spectral_normalization import (
+    SpectralNormalization,
+    check_epsilon,
+)
 from sagan_tf.types import Shape, Tensor
 
 # How many scores an image must have for chunks, and how many are in a chunk. On a CPU
@@ -25,11 +28,12 @@ class SelfAttention(keras.layers.Layer):
     `x` is a map of `N = H * W` positions with `C` channels. `Wf`, `Wg`, `Wh` and `Wv`
     are 1x1 convolutions:
 
-    1. `query = Wf x` and `key = pool(Wg x)` have `C / key_reduction` channels;
-       `value = pool(Wh x)` has `C / value_reduction` channels.
+    1. `query = Wf x` and `key = pool(Wg x)` have `C // key_reduction` channels;
+       `value = pool(Wh x)` has `C // value_reduction` channels.
     2. `scores = softmax(query key')` holds how much each of the `N` queries attends to
        each of the `M = N / pool_size**2` keys. There is no scaling by `1/sqrt(d)`.
-    3. `output = gamma * Wv(scores value) + x`.
+    3. `output = gamma * Wv(scores value) + x`, with `Wv` only if
+       `use_output_projection`.
 
     `gamma` is a learned scalar that starts at 0, so a new layer is the identity. The
     softmax and `gamma` are float32 under every dtype policy.
@@ -54,19 +58,21 @@ class SelfAttention(keras.layers.Layer):
         bias_initializer: Initializer of the biases, copied likewise.
         chunk_size: Positive integer: the scores of at most so many queries exist at a
             time, and are recomputed for the gradient, so that memory grows with
-            `N + M` instead of `N * M`. None: all scores exist. `"auto"`: chunks where
-            that saves much memory, from 64x64 positions with pooling on, or time, which
-            depends on the processor and the precision. Results are the same up to
-            rounding. Chunks need `normalize_over="keys"` and maps of known size; with
-            `return_attention_scores` there are none. Second derivatives work too, with
-            the memory of all scores, but not under TensorFlow's XLA; forward-mode
-            derivatives (`jax.jvp`) need `chunk_size=None`.
+            `N + M` instead of `N * M`. It is rounded down to a divisor of `N`. None:
+            all scores exist. `"auto"`: chunks where that saves much memory, from 64x64
+            positions with pooling on, or time, which depends on the processor and the
+            precision. Results are the same up to rounding. Chunks need
+            `normalize_over="keys"` and maps of known size: all scores exist for maps of
+            unknown size, and with `return_attention_scores`. Second derivatives work
+            too, with the memory of all scores, but not under TensorFlow's XLA;
+            forward-mode derivatives (`jax.jvp`) need `chunk_size=None`.
 
     Call arguments:
         inputs: Feature map, float `[batch, height, width, channels]`, whatever Keras'
             image data format. It need not be square.
         return_attention_scores: Boolean, whether to return the scores too. A functional
-            model that shall return them asks for them in the first call.
+            model that shall return them asks for them in the first call. Of one that
+            exists, call the layer on `keras.Model(model.input, layer.input)(images)`.
         training: Boolean, whether spectral normalization updates its state.
 
     Output: a map of the inputs' shape and the layer's compute dtype. With
@@ -117,6 +123,7 @@ class SelfAttention(keras.layers.Layer):
                 raise ValueError(
                     f"`{name}` must be a positive integer. Received: {name}={value!r}"
                 )
+        check_epsilon("spectral_norm_epsilon", spectral_norm_epsilon)
         if value_reduction > 1 and not use_output_projection:
             raise ValueError(
                 "With `value_reduction` above 1 the values have fewer channels than "

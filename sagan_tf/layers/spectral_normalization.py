@@ -40,11 +40,14 @@ class SpectralNormalization(keras.layers.Wrapper):
         axis: The kernel axis that becomes the rows of the matrix. `None` selects the
             output axis: the last one, or the second to last of a transposed
             convolution, whose kernel is `(..., outputs, inputs)`.
-        epsilon: Small float added to the norms of `u` and `v`.
+        epsilon: Small float, added to the norms of `u` and `v`, and the least sigma
+            that a kernel is divided by. With 0, a kernel of zeros gives NaN.
 
     Call arguments:
         inputs: Inputs of the wrapped layer.
-        training: Boolean, whether to update `u`.
+        training: Boolean, whether to update `u`. Give the `call` of a subclassed model
+            a `training` argument, and pass it on: without it, `fit` calls the layers in
+            inference mode, and `u` never changes.
 
     Output: the output of the wrapped layer, with the same shape and dtype.
 
@@ -86,10 +89,7 @@ class SpectralNormalization(keras.layers.Wrapper):
             raise ValueError(
                 f"`axis` must be an integer or None. Received: axis={axis!r}"
             )
-        if not isinstance(epsilon, int | float) or not epsilon >= 0:
-            raise ValueError(
-                f"`epsilon` must be a number from 0 on. Received: epsilon={epsilon!r}"
-            )
+        check_epsilon("epsilon", epsilon)
         self.power_iterations = power_iterations
         self.axis = axis
         self.epsilon = epsilon
@@ -150,6 +150,16 @@ class SpectralNormalization(keras.layers.Wrapper):
 
         Raises:
             ValueError: if the layer is not built.
+
+        Example: all layers of a model, those inside of `SelfAttention` too.
+
+        ```python
+        copy = keras.models.clone_model(model)
+        copy.set_weights(model.get_weights())
+        for layer in copy._flatten_layers():
+            if isinstance(layer, SpectralNormalization):
+                layer.fold()
+        ```
         """
         if not self._folded:
             sigma = ops.maximum(self.compute_sigma(), self.epsilon)
@@ -157,10 +167,10 @@ class SpectralNormalization(keras.layers.Wrapper):
             self._folded = True
 
     def compute_sigma(self) -> Tensor:
-        """Returns the largest singular value that the next call divides by.
+        """Returns the largest singular value of the layer's own kernel.
 
-        It is that of the layer's own kernel. The result is a float32 scalar. No state
-        changes.
+        The next call divides by it, or by `epsilon` if that is larger. The result is a
+        float32 scalar. No state changes.
 
         Raises:
             ValueError: if the layer is not built.
@@ -264,3 +274,11 @@ class SpectralNormalization(keras.layers.Wrapper):
                 "kernel and a bias, because updates of other state would be lost. "
                 f"Received: layer={layer_class} with {', '.join(others)}"
             )
+
+
+def check_epsilon(name: str, epsilon: Any) -> None:
+    """Raises `ValueError` unless an argument is a number from 0 on."""
+    if not isinstance(epsilon, int | float) or not epsilon >= 0:
+        raise ValueError(
+            f"`{name}` must be a number from 0 on. Received: {name}={epsilon!r}"
+        )

@@ -8,6 +8,7 @@ import keras
 from sagan_tf.config import Config, check_decay
 from sagan_tf.data import with_classes
 from sagan_tf.data.prepared import LoadedData
+from sagan_tf.data.sources import TFDS, open_source
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.models.sagan import SAGAN
 from sagan_tf.text import count
@@ -27,12 +28,21 @@ def print_summary(config: Config) -> None:
     config = with_classes(config, download=False)
     model = build_sagan(config)
     print(f"Settings\n{config.to_json()}")
+    print(f"Data: {_describe_data(config)}\n")
     for network in (model.generator, model.discriminator):
         _print_parameters(network)
     size = config.image_size
     per_step = config.batch_size * config.discriminator_steps
     print(f"Real images per step: [{per_step}, {size}, {size}, {config.channels}]\n")
     _print_memory(model, config)
+
+
+def _describe_data(config: Config) -> str:
+    """Returns how many pictures there are, without decoding one."""
+    source = open_source(config, download=False)
+    if isinstance(source, TFDS) and not source.is_prepared():
+        return f"{source.description}, which training downloads"
+    return f"{count(source.pictures()[0], 'picture')} of {source.description}"
 
 
 def _print_parameters(network: Any) -> None:
@@ -62,7 +72,8 @@ def print_start(
     is_exact = config.deterministic and not config.jit_compile
     memory = sum(_estimate_memory(model, config, replicas).values())
     where = f", prepared in {data.path}" if data.path else ""
-    print(f"Data:       {data.summary()}{where}")
+    crop = f", crop of {config.crop_size} px" if config.crop_size else ""
+    print(f"Data:       {data.summary()}{crop}{where}")
     print(f"Devices:    {devices}")
     print(f"Batch:      {batch}")
     penalty = f" and {config.gradient_penalty}" if config.gradient_penalty else ""

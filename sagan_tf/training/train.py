@@ -26,7 +26,7 @@ from sagan_tf.data.record import check_record, make_record
 from sagan_tf.errors import UserError
 from sagan_tf.export.saved_model import export_saved_model
 from sagan_tf.files import delete_partial, read_text, unused_path, write_text
-from sagan_tf.flags import format_setting
+from sagan_tf.flags import describe_command, format_setting
 from sagan_tf.model_files import holds_networks
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.rows import parse_rows
@@ -385,9 +385,9 @@ def _check_same_settings(config: Config, init_from: str | None) -> None:
     )
     location, unused = init_from or str(saved.run_dir), unused_path(config.run_dir)
     raise UserError(
-        f"{message}. To train anew with these settings: the command that began the "
-        f"run, with them and {shlex.quote(f'--workdir={unused}')}. To start from the "
-        "networks of "
+        f"{message}. To train anew with these settings: "
+        f"{describe_command(config, config.data_dir)} "
+        f"{shlex.quote(f'--workdir={unused}')}. To start from the networks of "
         f"{location}: python -m sagan_tf train "
         f"{shlex.join(_flags_of_new_run(saved, config, location))}"
     )

@@ -1,6 +1,8 @@
+import dataclasses
 import io
 import logging
 import os
+import shutil
 import struct
 import time
 import warnings
@@ -36,9 +38,27 @@ def test_unreadable_files_are_skipped_counted_and_named(
     with caplog.at_level(logging.WARNING):
         images, _ = load_images(config)
     assert len(images) == 1
-    assert "Skipped 4 unreadable" in caplog.text
+    assert "Skipped 4 files" in caplog.text
     for name in ("cut.png", "empty.jpg", "text.gif", "bomb.png"):
         assert name in caplog.text
+
+
+@pytest.mark.parametrize("archive", [False, True])
+def test_pictures_of_other_formats_are_named(archive, config, tmp_path):
+    (tmp_path / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    (tmp_path / "notes.txt").write_text("no picture")
+    if archive:
+        path = shutil.make_archive(str(tmp_path.parent / "all"), "zip", tmp_path)
+        config = dataclasses.replace(config, data_dir=path)
+    loaded = load_data(config)
+    said = "phone.HEIC (not supported: convert it to JPEG or PNG)"
+    assert len(loaded.images) == 1 and loaded.skipped == [said]
+
+
+def test_pictures_below_the_crop_are_named(config, tmp_path):
+    Image.new("RGB", (30, 60)).save(tmp_path / "small.png")
+    loaded = load_data(dataclasses.replace(config, crop_size=32))
+    assert loaded.skipped == ["small.png (smaller than the crop of 32 px)"]
 
 
 def test_a_folder_without_readable_images_is_an_error(config, tmp_path):
@@ -71,7 +91,7 @@ def test_all_skipped_files_are_returned_and_ten_are_named(config, tmp_path, capl
     with caplog.at_level(logging.WARNING):
         loaded = load_data(config)
     assert len(loaded.skipped) == 26 and len(loaded.images) == 1
-    assert "Skipped 26 unreadable" in caplog.text and "and 16 more" in caplog.text
+    assert "Skipped 26 files" in caplog.text and "and 16 more" in caplog.text
     assert caplog.text.count("bad") == 9  # and the pipe
 
 

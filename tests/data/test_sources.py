@@ -569,3 +569,12 @@ def test_a_set_without_labels_has_no_classes():
     config = dataclasses.replace(CONDITIONAL, dataset="celeb_a")
     with pytest.raises(UserError, match="celeb_a train has no classes"):
         with_classes(config)
+
+
+def test_pictures_are_no_prepared_data_set(tmp_path):
+    config = Config(dataset="mnist", data_dir=str(tmp_path))
+    open_source(config)  # an empty folder may be downloaded to
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.jpg").write_bytes(b"")
+    with pytest.raises(UserError, match="holds pictures, not mnist .*--dataset=folder"):
+        open_source(config)

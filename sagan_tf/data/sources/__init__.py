@@ -43,6 +43,11 @@ def open_source(config: Config, download: bool = True) -> Source:
         UserError: if there is no such data set.
     """
     if config.dataset == "digits":
+        if config.data_dir:
+            raise UserError(
+                f"The digits are built in and not read from {config.data_dir}. To "
+                "train on images there: --dataset=folder --data_dir=DIR"
+            )
         return Digits()
     classes = config.classes if config.num_classes else ()
     if config.data_dir and Path(config.data_dir).is_file():

@@ -14,6 +14,7 @@ from sagan_tf.data.sources.base import (
     IMAGE_SUFFIXES,
     Files,
     file_problem,
+    is_picture,
     open_encoded,
 )
 from sagan_tf.errors import UserError
@@ -100,7 +101,11 @@ class Archive(Files):
             # A tar may end with a zip, and then be taken for one.
             is_tar = tarfile.is_tarfile(self.path)
             list_members = _list_tar if is_tar else _list_zip
-            members = [m for m in list_members(self.path) if _is_image(m.name)]
+            members = [
+                member
+                for member in list_members(self.path)
+                if is_picture(member.name) and not _is_hidden(member.name)
+            ]
         except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
             remedy = "It is damaged, or not complete: download it again"
             if self._is_compressed:
@@ -133,11 +138,6 @@ def _check_names(names: Any) -> tuple[str, ...]:
 def is_web_page(start: bytes) -> bool:
     """Returns whether the first bytes of a file are those of an HTML page."""
     return start.lstrip().lower().startswith((b"<!doctype html", b"<html"))
-
-
-def _is_image(name: str) -> bool:
-    suffix = PurePosixPath(name).suffix.lower()
-    return not _is_hidden(name) and suffix in IMAGE_SUFFIXES
 
 
 def _is_hidden(name: str) -> bool:

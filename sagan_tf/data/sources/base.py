@@ -2,6 +2,7 @@
 
 import functools
 import io
+import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,12 @@ from PIL import Image
 from sagan_tf.errors import UserError
 
 IMAGE_SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+    {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+# Pictures that are skipped with a warning instead of being left out without a word.
+UNSUPPORTED_SUFFIXES = frozenset(
+    {".avif", ".heic", ".heif", ".jp2", ".jxl", ".psd", ".svg", ".tga"}
+    | {".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"}
 )
 # Whatever a file is named, Pillow looks at its content, and it would let Ghostscript
 # execute one in PostScript.
@@ -125,6 +131,12 @@ class Files(Source):
 def _directory(name: str) -> str:
     """Returns a path's directory of the first level, or `""` without one."""
     return name.partition("/")[0] if "/" in name else ""
+
+
+def is_picture(name: str) -> bool:
+    """Returns whether a file has the suffix of a picture, supported or not."""
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix in IMAGE_SUFFIXES or suffix in UNSUPPORTED_SUFFIXES
 
 
 def open_encoded(encoded: bytes) -> Image.Image:

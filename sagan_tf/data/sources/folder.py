@@ -6,7 +6,13 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from sagan_tf.data.sources.base import FORMATS, IMAGE_SUFFIXES, Files, mode_problem
+from sagan_tf.data.sources.base import (
+    FORMATS,
+    IMAGE_SUFFIXES,
+    Files,
+    is_picture,
+    mode_problem,
+)
 from sagan_tf.errors import UserError
 from sagan_tf.text import printable
 
@@ -103,7 +109,7 @@ def _walk(root: Path) -> Iterator[_File]:
             name = f"{folder}{entry.name}"
             if entry.is_dir(follow_symlinks=False):
                 pending.append(f"{name}/")
-            elif os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:
+            elif is_picture(name):
                 yield _look_at(entry, name)
 
 

@@ -3,6 +3,7 @@ import functools
 import itertools
 import json
 import os
+import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,13 @@ import numpy as np
 from absl import logging
 
 from sagan_tf.data.sources.archive import is_web_page
-from sagan_tf.data.sources.base import Picture, Source, file_problem, open_encoded
+from sagan_tf.data.sources.base import (
+    Picture,
+    Source,
+    file_problem,
+    is_picture,
+    open_encoded,
+)
 from sagan_tf.errors import UserError
 from sagan_tf.files import read_json
 from sagan_tf.text import first_line, printable
@@ -57,6 +64,16 @@ class TFDS(Source):
             raise UserError(f"{name}: {first_line(error):.200}") from None
         if not isinstance(self._feature("image"), tfds.features.Image):
             raise UserError(f"The TensorFlow Datasets set {name!r} has no single image")
+        if data_dir and not self.is_prepared() and _holds_pictures(data_dir):
+            raise UserError(
+                f"{data_dir} holds pictures, not {name} as TensorFlow Datasets "
+                "prepares it. To train on the pictures: --dataset=folder, with "
+                "--config=NAME for the settings of a preset"
+            )
+
+    def is_prepared(self) -> bool:
+        """Returns whether the data set is in its folder."""
+        return self._builder.is_prepared()
 
     def pictures(self) -> tuple[int, Iterator[Picture]]:
         wanted = {"image", "label"} if self._has_label() else {"image"}
@@ -150,7 +167,7 @@ class TFDS(Source):
             ) from error
 
     def _prepare(self) -> None:
-        if self._builder.is_prepared():
+        if self.is_prepared():
             return
         where = self.data_dir or "~/tensorflow_datasets"
         if not self.download:
@@ -162,7 +179,8 @@ class TFDS(Source):
         # Whatever a download can end with (no network, a quota page instead of an
         # archive, a full disk), the user needs the one line that follows.
         except Exception as error:
-            reason = f"{type(error).__name__}: {first_line(error):.200}"
+            text = textwrap.shorten(first_line(error), 200, placeholder=" ...")
+            reason = f"{type(error).__name__}: {text}"
             if page := self._find_web_page(begun):
                 reason += (
                     f"; {page} is a web page, not an archive: probably Google Drive's, "
@@ -228,6 +246,13 @@ class TFDS(Source):
         )
         # Temporary folders are left over from downloads that failed.
         return any(path.is_file() and ".tmp." not in path.parent.name for path in files)
+
+
+def _holds_pictures(data_dir: str) -> bool:
+    if "://" in data_dir:
+        return False
+    paths = itertools.chain(Path(data_dir).glob("*"), Path(data_dir).glob("*/*"))
+    return any(is_picture(path.name) for path in paths)
 
 
 def _refuse_code(name: str, data_dir: str | None) -> None:
