@@ -5,6 +5,7 @@ import importlib
 import inspect
 import json
 import shutil
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from absl import flags
 from PIL import Image
 
 from sagan_tf import Run, Sampler, load_run
+from sagan_tf.commands.evaluate import describe_precision
 from sagan_tf.commands.main import COMMANDS, run_command
 from sagan_tf.config import load_config
 from sagan_tf.data import load_images
@@ -425,7 +427,10 @@ def test_mistakes_are_one_clear_line(workdir, conditional, tmp_path, fails):
         (["sample"], "Error: Give either --workdir=DIR, a run directory, or --pret"),
         (["sample", run, "--pretrained=digits"], "Error: Give either --workdir=DIR"),
         (["sample", "--pretrained=dogs"], "There are no pretrained networks 'dogs'"),
-        (["smaple"], "There is no command 'smaple'. Commands: train, prepare, "),
+        (
+            ["smaple"],
+            "There is no command 'smaple'. Did you mean sample? ",
+        ),
         (["sample", run, "more"], "Unexpected argument 'more'"),
     ):
         assert message in fails(*arguments), arguments
@@ -460,6 +465,20 @@ def test_other_settings_are_refused(workdir, fails):
     wanted = dataclasses.replace(load_config(workdir), batch_size=16)
     command = f"{describe_command(wanted)} --workdir={workdir}_2"
     assert f"To train anew with these settings: {command}. To start from" in said
+
+
+def test_a_high_precision_of_noise_is_explained():
+    def note(own, noise):
+        result = SimpleNamespace(
+            scores={"frechet": 1.0, "precision_classifier": own},
+            yardsticks={
+                "noise": SimpleNamespace(scores={"precision_classifier": noise})
+            },
+        )
+        return describe_precision(result)
+
+    assert "Read precision together with recall" in note(own=0.8, noise=0.9)
+    assert note(own=0.8, noise=0.7) == note(own=0.8, noise=0.8) == ""
 
 
 @pytest.mark.parametrize("dry_run", [[], ["--dry_run"]])

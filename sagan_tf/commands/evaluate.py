@@ -81,10 +81,22 @@ def run(values: flags.FlagValues) -> None:
         force=values.force,
     )
     print(_table("samples" if values.samples else "generated", result))
-    print()
+    print(describe_precision(result))
     for setting, value in result.protocol.items():
         print(f"{setting:<28}{value}")
     print(f"\nSaved to {result.path}")
+
+
+def describe_precision(result: Any) -> str:
+    """Returns what explains a precision of noise above that of the images, or `""`."""
+    noise = result.yardsticks["noise"].scores
+    precisions = [name for name in result.scores if name.startswith("precision")]
+    if all(noise.get(name, 0) <= result.scores[name] for name in precisions):
+        return ""
+    return (
+        "\nThe features of noise lie among those of a few real images, hence its high "
+        "precision. Read precision together with recall and the distances\n"
+    )
 
 
 def _table(evaluated: str, result: Any) -> str:

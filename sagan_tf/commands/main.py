@@ -1,6 +1,7 @@
 """Runs a command: parses its flags, and reports mistakes in one line."""
 
 import dataclasses
+import difflib
 import importlib
 import logging
 import os
@@ -80,8 +81,10 @@ def _run(arguments: list[str]) -> None:
         return
     name, *given = arguments
     if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"Did you mean {close[0]}? " if close else ""
         raise UserError(
-            f"There is no command {name!r}. Commands: {', '.join(COMMANDS)}"
+            f"There is no command {name!r}. {hint}Commands: {', '.join(COMMANDS)}"
         )
     command = importlib.import_module(f"sagan_tf.commands.{name}")
     values = flags.FlagValues()

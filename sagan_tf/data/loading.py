@@ -1,5 +1,6 @@
 """Loads the images of a data set: all, or a part drawn at random."""
 
+import functools
 import zlib
 
 import numpy as np
@@ -10,6 +11,7 @@ from sagan_tf.data.decoding import decode
 from sagan_tf.data.prepared import LoadedData, open_prepared, prepare
 from sagan_tf.data.sources import Files, Source, open_source
 from sagan_tf.errors import UserError
+from sagan_tf.text import count
 
 
 def load_images(
@@ -66,9 +68,9 @@ def load_data(
 
 
 def _load_part(config: Config, source: Source, num_images: int) -> LoadedData:
-    count, pictures = source.pictures()
-    num_images = min(num_images, count)
-    chosen = choose(count, num_images, config.seed)
+    total, pictures = source.pictures()
+    num_images = min(num_images, total)
+    chosen = choose(total, num_images, config.seed)
     if (whole := open_prepared(config, source)) is not None:
         return _take_part(whole, chosen, source)
     wanted = set(chosen.tolist())
@@ -124,14 +126,14 @@ def _warn_of_skipped(loaded: LoadedData) -> None:
     if skipped:
         shown = "; ".join(skipped[:10])
         more = f"; and {len(skipped) - 10} more" if len(skipped) > 10 else ""
-        logging.warning(
-            "Skipped %d %s of %s: %s%s",
-            len(skipped),
-            "file" if len(skipped) == 1 else "files",
-            loaded.description,
-            shown,
-            more,
-        )
+        files = count(len(skipped), "file")
+        _warn_once(f"Skipped {files} of {loaded.description}: {shown}{more}")
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    # A command may load the same images for several purposes.
+    logging.warning("%s", message)
 
 
 def load_attributes(config: Config, num_images: int | None = None) -> np.ndarray | None:

@@ -170,10 +170,11 @@ class Evaluator:
                     continue
                 self._warned_of_bias.add(count)
                 logging.warning(
-                    "%s is biased upwards: %s has %d images%s for the %d features of "
-                    "the extractor. %d or more would do",
+                    "%s of %s is biased upwards: %d images%s are too few for the %d "
+                    "features of the extractor. Compare it with scores of as many "
+                    "images, or give more than %d",
                     *(score_name(metric, self.extractor.short_name), own.name, count),
-                    *(" of a class" * (metric != "frechet"), size, size + 1),
+                    *(" of a class" * (metric != "frechet"), size, size),
                 )
 
 

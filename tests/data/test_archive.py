@@ -210,3 +210,11 @@ def test_hidden_archives_and_archives_in_them_are_left_out(tmp_path):
         add_to_tar(archive, "last.png", encode(2))
     source = open_source(Config(dataset="folder", data_dir=str(path)))
     assert source.names == ["last.png", "n1/a.png"]
+
+
+def test_a_picture_is_no_archive(tmp_path):
+    path = tmp_path / "a.JPG"
+    path.write_bytes(encode(1))
+    config = Config(dataset="folder", data_dir=str(path))
+    with pytest.raises(UserError, match=f"one picture.*--data_dir={tmp_path}"):
+        open_source(config)

@@ -1,5 +1,6 @@
 import functools
 import json
+import shlex
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -55,6 +56,11 @@ class Archive(Files):
         self.path, self.description = Path(path), printable(path)
         if problem := file_problem(self.path):
             raise UserError(f"--data_dir={self.description}: {problem}")
+        if is_picture(path):
+            raise UserError(
+                f"{self.description} is one picture. Give its folder: "
+                + shlex.quote(f"--data_dir={self.path.parent}")
+            )
         with open(self.path, "rb") as file:
             start = file.read(512)
         self._is_compressed = start.startswith(_COMPRESSED)
