@@ -21,7 +21,9 @@ def cache_dir() -> Path:
 
 def warn_damaged(path: Path, error: Exception) -> None:
     """Warns that a file of the cache is damaged and computed again."""
-    logging.warning("%s is damaged and computed anew (%.200s)", path, first_line(error))
+    logging.warning(
+        "%s is damaged and computed again (%.200s)", path, first_line(error)
+    )
 
 
 def digest(value: Any) -> str:

@@ -499,8 +499,7 @@ class Config:
         """Returns all settings but the run directory as JSON text."""
         values = dataclasses.asdict(self)
         del values["workdir"]
-        extractor = values["evaluation_extractor"]
-        values["evaluation_extractor"] = extractor.removeprefix(_FROM_FILE)
+        values["evaluation_extractor"] = name_extractor(self)
         return json.dumps(values, indent=2) + "\n"
 
     @classmethod
@@ -547,6 +546,11 @@ class Config:
             if not field.metadata["resume"]
         }
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def name_extractor(config: Config) -> str:
+    """Returns the feature extractor as a flag names it, trusted or not."""
+    return config.evaluation_extractor.removeprefix(_FROM_FILE)
 
 
 def check_trusted(extractor: str) -> None:

@@ -44,7 +44,7 @@ def replacing(
         partial.write_text(text)
     ```
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))  # a link stays, and leads to what is new
     partial = partial_path(path)
     with write_errors(path, failures):
         try:

@@ -22,6 +22,7 @@ from sagan_tf.config import (
     Config,
     load_config,
     load_preset,
+    name_extractor,
     preset_names,
     value_type,
 )
@@ -106,14 +107,15 @@ def config_from_flags(
     is_resumed = is_saved or overrides.keys() == {"workdir"}
     dataset = overrides.pop("dataset", None)
     if preset:
-        config = load_preset(preset)
+        config, name = load_preset(preset), Path(preset).stem
         if dataset not in (None, config.dataset):
-            config = _with_dataset(config, dataset)
-        overrides.setdefault("workdir", f"runs/{Path(preset).stem}")
+            config = _with_data(config, _find_preset(dataset))
+            name = f"{Path(preset).stem}_{dataset}".replace("/", "_")
+        overrides.setdefault("workdir", f"runs/{name}")
     elif base is not None:
         config = load_config(base)
         if dataset:
-            config = _with_dataset(config, dataset)
+            config = _with_data(config, _find_preset(dataset))
         elif data_dir:
             config = dataclasses.replace(config, classes=())
     elif workdir and is_resumed and dataset is None:
@@ -125,9 +127,8 @@ def config_from_flags(
     return dataclasses.replace(config, **overrides)
 
 
-def _with_dataset(config: Config, name: str) -> Config:
-    """Returns settings with another data set, and what belongs to it."""
-    data = _find_preset(name)
+def _with_data(config: Config, data: Config) -> Config:
+    """Returns settings with the data set of others, and what belongs to it."""
     fields = ("dataset", "data_dir", "split", "crop_size", "classes")
     return dataclasses.replace(
         config, **{field: getattr(data, field) for field in fields}
@@ -141,11 +142,14 @@ def describe_command(config: Config, data_dir: str | None = None) -> str:
         config: `Config`.
         data_dir: What the command gives as `--data_dir`, if anything.
     """
+    config = dataclasses.replace(config, evaluation_extractor=name_extractor(config))
     commands: list[list[str]] = []
-    for name in preset_names():
-        base, command = load_preset(name), [f"--config={name}"]
+    presets = {name: load_preset(name) for name in preset_names()}
+    data = presets.get(config.dataset, Config(dataset=config.dataset))
+    for name, base in presets.items():
+        command = [f"--config={name}"]
         if base.dataset != config.dataset:
-            base = _with_dataset(base, config.dataset)
+            base = _with_data(base, data)
             command.append(f"--dataset={config.dataset}")
         command += [
             format_setting(field.name, getattr(config, field.name))

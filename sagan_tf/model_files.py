@@ -76,19 +76,20 @@ def find_pretrained(workdir: str | Path) -> Path | None:
     """
     path, folder = Path(workdir), _pretrained_dir()
     if path.exists():
-        return path if path.resolve().parent == folder.resolve() else None
+        is_own = path.resolve().parent == folder.resolve() and (path / FILE).exists()
+        return path if is_own else None
     if path.parts[:-1] == ("pretrained",) and path.name in pretrained_names():
         return folder / path.name
     return None
 
 
 def holds_networks(workdir: str | Path) -> bool:
-    """Returns whether a path is that of networks that were handed on, not of a run."""
+    """Returns whether a path is that of exported networks, not of a run."""
     return find_pretrained(workdir) is not None or (Path(workdir) / FILE).exists()
 
 
 def check_has_logs(workdir: str | Path) -> None:
-    """Raises a `UserError` if a path is that of networks that were handed on."""
+    """Raises a `UserError` if a path is that of exported networks."""
     if holds_networks(workdir):
         raise UserError(
             f"{workdir} holds networks without the logs and grids of their training, "

@@ -9,7 +9,7 @@ from filelock import FileLock
 from sagan_tf import files
 from sagan_tf.errors import UserError
 
-SCORES = "scores.json"  # of networks that are handed on: the records of their step
+SCORES = "scores.json"  # of exported networks: the records of their step
 _SECONDS_FOR_LOCK = 60
 
 
@@ -84,6 +84,7 @@ def _is_record(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and isinstance(value.get("scores"), dict)
+        and all(isinstance(score, int | float) for score in value["scores"].values())
         and isinstance(value.get("protocol"), dict)
         and are_yardsticks(value.get("yardsticks", {}))
     )

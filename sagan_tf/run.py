@@ -54,7 +54,7 @@ class Run:
         generator: Its EMA generator, the one to sample from.
         discriminator: Its discriminator.
         sampler: `Sampler` of the EMA generator.
-        networks_dir: The folder of networks that were handed on, whose raw generator is
+        networks_dir: The folder of exported networks, whose raw generator is
             not there; None if there is a run.
 
     Example:

@@ -464,7 +464,7 @@ def test_other_settings_are_refused(workdir, fails):
     assert "holds a run with other settings: batch_size: 8 -> 16" in said
     wanted = dataclasses.replace(load_config(workdir), batch_size=16)
     command = f"{describe_command(wanted)} --workdir={workdir}_2"
-    assert f"To train anew with these settings: {command}. To start from" in said
+    assert f"To train a new run with these settings: {command}. To start from" in said
 
 
 def test_a_high_precision_of_noise_is_explained():

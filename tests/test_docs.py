@@ -17,7 +17,10 @@ from tests.processes import REPOSITORY, TINY
 
 PAGES = [
     path.relative_to(REPOSITORY).as_posix()
-    for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "pretrained/*/*.md")
+    for pattern in (
+        *("*.md", "docs/*.md", "benchmarks/*.md", "pretrained/*/*.md"),
+        "examples/*.py",
+    )
     for path in sorted(REPOSITORY.glob(pattern))
     if path.name != "CHANGELOG.md"  # of the past
 ]
@@ -50,10 +53,13 @@ def find_commands(page):
     """Returns what a page tells to run, in its order, code within text last.
 
     Each line of a code block that names no language is a command. Other blocks are
-    Python, which is run too, or something that is not to be run here, such as a script
-    for a cluster, or an output.
+    Python, which is run too, or something that is not to be run here: a script for
+    several machines, which tests/training/test_distribution.py tries in its own way, or
+    an output. Of a tutorial, whose code has tests of its own, the text is read.
     """
     text = (REPOSITORY / page).read_text()
+    if page.endswith(".py"):
+        text = "\n".join(re.findall(r"^# (.*)", text, flags=re.M))
     commands = []
     for language, block in re.findall(
         r"^ *```(\S*)\n(.*?)^ *```", text, flags=re.M | re.S
@@ -134,7 +140,10 @@ def base(tmp_path_factory, short_classifier):
         command = ["train", *TINY, *flags, *schedule, f"--workdir={runs / name}"]
         assert run_command(command) == 0
     for name, seed in (
-        *((name, 0) for name in ("a", "b", "mnist", "faces", "imported")),
+        *(
+            (name, 0)
+            for name in ("a", "b", "mnist", "faces", "imported", "my_pictures")
+        ),
         *((f"{group}_seed{seed}", seed) for group in "ab" for seed in (0, 1)),
     ):
         shutil.copytree(runs / "digits", runs / name)
@@ -171,7 +180,7 @@ def test_the_commands_of_a_page_run_in_their_order(page, base, tmp_path, monkeyp
             python = command.replace("python", shlex.quote(sys.executable), 1)
             subprocess.run(python, shell=True, check=True)
             continue
-        # Training takes minutes to days: all but the training itself.
+        # Training takes minutes to days: settings, data and networks, as a dry run.
         dry_run = ["--dry_run"] * (arguments[0] == "train")
         assert run_command(arguments + dry_run) == 0, command
 

@@ -132,3 +132,17 @@ def test_damaged_files_are_named_or_set_aside(tmp_path, caplog):
 def test_control_characters_are_escaped():
     assert printable("a\nb\x1b[2Jé犬\ud800") == "a\\nb\\x1b[2Jé犬\\ud800"
     assert str(UserError("no file \x07")) == "no file \\x07"
+
+
+def test_a_link_leads_to_what_is_new(tmp_path):
+    for name, folder in (("a.txt", False), ("export", True)):
+        own = tmp_path / "disk" / name
+        own.parent.mkdir(exist_ok=True)
+        (tmp_path / name).symlink_to(own, target_is_directory=folder)
+        for text in ("old", "new"):
+            with replacing(tmp_path / name) as partial:
+                if folder:
+                    partial.mkdir()
+                (partial / "b" if folder else partial).write_text(text)
+        assert (tmp_path / name).is_symlink()
+        assert (own / "b" if folder else own).read_text() == "new"

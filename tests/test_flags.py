@@ -248,7 +248,7 @@ def test_another_data_set_takes_its_crop_with_it(resolve):
     assert (faces.dataset, faces.crop_size) == ("celeb_a", 160)
     own = resolve("--config=faces64", "--dataset=folder", "--data_dir=my_pictures")
     assert (own.dataset, own.crop_size, own.width) == ("folder", None, faces.width)
-    assert own.workdir == "runs/faces64"
+    assert own.workdir == "runs/faces64_folder"
     cropped = resolve("--config=mnist", "--dataset=faces64", "--channels=3")
     assert (cropped.dataset, cropped.crop_size) == ("celeb_a", 160)
     flag = "--crop_size=100"
@@ -270,3 +270,10 @@ def test_workdir_alone_must_be_a_run(resolve, tmp_path):
     ):
         resolve("--workdir=elsewhere")
     assert resolve("--workdir=runs/digts", "--steps=5").dataset == "digits"
+
+
+def test_a_command_has_the_extractor_of_a_config_file_and_any_data_set(tmp_path):
+    values = {"dataset": "my_set/small", "evaluation_extractor": "/models/own.keras"}
+    command = describe_command(Config.from_values(values, tmp_path))
+    flags = "--dataset=my_set/small --evaluation_extractor=/models/own.keras"
+    assert all(flag in shlex.split(command) for flag in flags.split())

@@ -20,7 +20,7 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def run(values: flags.FlagValues) -> None:
     """Runs the command."""
-    print("Starting the page, half a minute on two CPU cores", flush=True)
+    print("Starting the page: up to half a minute", flush=True)
     run = open_run(values)
     from sagan_tf.demo.page import launch_demo, make_demo
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from sagan_tf.config import Config
 from sagan_tf.data.preprocessing import prepare_image
 from sagan_tf.data.sources import Picture
-from sagan_tf.data.sources.base import UNSUPPORTED_SUFFIXES
+from sagan_tf.data.sources.base import is_supported
 from sagan_tf.text import printable
 
 # Pillow's, raised between its limit of pixels and twice that, and above.
@@ -85,9 +85,9 @@ def _reason(error: Exception, name: str) -> str:
     if isinstance(error, _BOMBS):
         return f"too large: more than {Image.MAX_IMAGE_PIXELS:,} pixels"
     if isinstance(error, UnidentifiedImageError):
-        if os.path.splitext(name)[1].lower() in UNSUPPORTED_SUFFIXES:
-            return "not supported: convert it to JPEG or PNG"
-        return "not an image"
+        if is_supported(name):
+            return "not an image"
+        return "not supported: convert it to JPEG or PNG"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 

@@ -239,6 +239,7 @@ def launch_demo(demo: Any, host: str = "127.0.0.1", port: int = 7860) -> None:
             share=False,
             ssr_mode=False,
             max_file_size=0,
+            state_session_capacity=100,  # each call by plain HTTP is a session
         )
     except OSError as error:
         raise UserError(

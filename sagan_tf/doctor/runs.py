@@ -1,4 +1,4 @@
-"""Checks of a run directory, or of networks that were handed on. Both are only read."""
+"""Checks of a run directory, or of exported networks. Both are only read."""
 
 import shlex
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def check_config(workdir: Path) -> Iterator[Finding]:
 
 
 def check_networks(workdir: Path) -> Iterator[Finding]:
-    """Loads networks that were handed on."""
+    """Loads exported networks."""
     from sagan_tf.run import load_run
 
     found = f"loaded, of step {load_run(workdir).step:,}, without a run"
@@ -98,7 +98,7 @@ def check_checkpoints(workdir: Path) -> Iterator[Finding]:
             problem,
             f"Delete it; the others are whole: rm {shlex.quote(str(path))}.*"
             if len(problems) < len(paths)
-            else "Restore the folder from a copy, or train anew in another --workdir",
+            else "Restore the folder from a copy, or give a new run another --workdir",
         )
     whole = [
         f"{path.parent.name} " * (path.parent.name == "best") + path.name

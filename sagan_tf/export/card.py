@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
-from sagan_tf.files import unused_path, write_text
+from sagan_tf.files import read_text, unused_path, write_text
 from sagan_tf.flags import describe_command
 from sagan_tf.report.history import History, read_history
 from sagan_tf.text import format_duration
@@ -79,11 +79,11 @@ def make_card(run: "Run", others: str = "") -> str:
 
     Args:
         run: `Run`. Without logs the card does not say how long it took. Networks that
-            were handed on keep the card that they came with, but for its section "Use".
+            were exported keep the card that they came with, but for its section "Use".
         others: What else is in the folder, in Markdown.
     """
     if run.networks_dir and (run.networks_dir / CARD).exists():
-        text = (run.networks_dir / CARD).read_text(encoding="utf-8")
+        text = read_text(run.networks_dir / CARD)
         text = re.sub(r"\A---\n.*?\n---\n+", "", text, flags=re.DOTALL)
         use = _describe_use(run.config, others)
         return re.sub(r"(?ms)^## Use\n.*?(?=^## |\Z)", lambda _: use, text)
@@ -158,12 +158,13 @@ def write_card(folder: Path, text: str, earlier: Path) -> None:
         earlier: Folder of the earlier export, if there is one.
     """
     write_text(folder / CARD, text)
-    kept = [text]
+    # As bytes: an edited card may have any encoding.
+    kept = [(folder / CARD).read_bytes()]
     for file in sorted(earlier.glob("README.old*.md")):
         shutil.copy(file, folder)
-        kept.append(file.read_text(encoding="utf-8"))
+        kept.append(file.read_bytes())
     former = earlier / CARD
-    if former.exists() and former.read_text(encoding="utf-8") not in kept:
+    if former.exists() and former.read_bytes() not in kept:
         shutil.copy(former, unused_path(folder / "README.old.md"))
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from sagan_tf.errors import UserError
 from sagan_tf.files import replacing
-from sagan_tf.layers import SpectralNormalization
+from sagan_tf.layers import fold_all
 from sagan_tf.models.network import Generator
 from sagan_tf.sampling import Sampler
 from sagan_tf.text import format_names
@@ -71,9 +71,7 @@ def prepare_inference(sampler: Sampler) -> Inference:
         expected = {
             name: function(*inputs.values()) for name, function in functions.items()
         }
-    for layer in generator._flatten_layers():
-        if isinstance(layer, SpectralNormalization):
-            layer.fold()
+    fold_all(generator)
     specs = [
         tf.TensorSpec([None, *value.shape[1:]], value.dtype, name)
         for name, value in inputs.items()

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+from sagan_tf.config import Config
 from sagan_tf.export.card import make_card, write_card
 from sagan_tf.export.inference import replacing_export
 from sagan_tf.files import write_text
@@ -20,7 +21,7 @@ def count_samples(image_size: int) -> int:
 def export_networks(run: Run, path: str | Path) -> Path:
     """Writes what another person needs to use a run's networks with this package.
 
-        PATH/config.json    the settings, without the data's path, and in float32
+        PATH/config.json    the settings, without paths, and in float32
         PATH/networks.npz   the EMA generator and the discriminator; see `save_networks`
         PATH/samples.png    generated images
         PATH/scores.json    the records of `Run.evaluate`
@@ -48,8 +49,14 @@ def export_networks(run: Run, path: str | Path) -> Path:
 
 def write_networks(run: Run, folder: Path) -> None:
     """Writes the files of `export_networks`, but the card, to an existing folder."""
-    # Half precision is for training: its images differ between machines.
-    config = dataclasses.replace(run.config, data_dir=None, precision="float32")
+    # Without paths of this machine. Half precision is for training: its images differ
+    # between machines.
+    config = dataclasses.replace(
+        run.config,
+        data_dir=None,
+        precision="float32",
+        evaluation_extractor=Config().evaluation_extractor,
+    )
     write_text(folder / "config.json", config.to_json())
     save_networks(run, folder / FILE)
     # Always there, so that it is known as a file of an export.

@@ -1,3 +1,4 @@
+import contextlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,22 +49,31 @@ def export_serving(sampler: Sampler, path: str | Path, name: str, version: int) 
     """
     check_installed("An export for serving", "export", "tensorflow_serving")
     folder, name = Path(path), re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII)
-    with replacing_export(folder / name / str(version), "saved_model.pb") as partial:
-        export_saved_model(sampler, partial)
-        extra = partial / "assets.extra"
-        extra.mkdir()
-        with tf.io.TFRecordWriter(str(extra / "tf_serving_warmup_requests")) as file:
-            for batch_size in _BATCH_SIZES:
-                inputs = make_inputs(sampler, batch_size)
-                controls = make_controls(sampler, batch_size)
-                file.write(_make_request(name, "serving_default", inputs))
-                file.write(_make_request(name, "attention", inputs))
-                file.write(_make_request(name, "sample", controls))
+    try:
+        with replacing_export(
+            folder / name / str(version), "saved_model.pb"
+        ) as partial:
+            export_saved_model(sampler, partial)
+            _write_warm_up(sampler, name, partial / "assets.extra")
+    finally:
+        with contextlib.suppress(OSError):  # it holds a version, as it should
+            (folder / name).rmdir()
     versions = [file.parent for file in folder.glob("*/*/saved_model.pb")]
     models = {path.parent.name for path in versions if path.name.isdecimal()}
     configs = "".join(_CONFIG.format(name=model) for model in sorted(models))
     write_text(folder / "models.config", f"model_config_list {{\n{configs}}}\n")
     return folder
+
+
+def _write_warm_up(sampler: Sampler, name: str, folder: Path) -> None:
+    folder.mkdir()
+    with tf.io.TFRecordWriter(str(folder / "tf_serving_warmup_requests")) as file:
+        for batch_size in _BATCH_SIZES:
+            inputs = make_inputs(sampler, batch_size)
+            controls = make_controls(sampler, batch_size)
+            file.write(_make_request(name, "serving_default", inputs))
+            file.write(_make_request(name, "attention", inputs))
+            file.write(_make_request(name, "sample", controls))
 
 
 def _make_request(name: str, signature: str, inputs: Mapping[str, np.ndarray]) -> bytes:

@@ -32,9 +32,9 @@ def import_sagan64(
 
     Widths, latent length and image channels are inferred from the tensors. The EMA
     generator, which the checkpoint does not have, starts as a copy of the generator.
-    The optimizers, and a network whose file is not given, start anew. The run's step is
-    the number that the file names begin with (`N_G.pth`, as the original names them),
-    or 0.
+    The optimizers, and a network whose file is not given, start from their initial
+    values. The run's step is the number that the file names begin with (`N_G.pth`, as
+    the original names them), or 0.
 
     Args:
         workdir: Run directory to create.

@@ -9,7 +9,7 @@ from sagan_tf.layers.pooling_conv2d import PoolingConv2D
 from sagan_tf.layers.reflection_conv2d import ReflectionConv2D
 from sagan_tf.layers.residual_block import ResidualBlock
 from sagan_tf.layers.self_attention import SelfAttention
-from sagan_tf.layers.spectral_normalization import SpectralNormalization
+from sagan_tf.layers.spectral_normalization import SpectralNormalization, fold_all
 from sagan_tf.layers.upsampling_conv2d import UpsamplingConv2D
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "SelfAttention",
     "SpectralNormalization",
     "UpsamplingConv2D",
+    "fold_all",
 ]

@@ -70,9 +70,10 @@ class SelfAttention(keras.layers.Layer):
     Call arguments:
         inputs: Feature map, float `[batch, height, width, channels]`, whatever Keras'
             image data format. It need not be square.
-        return_attention_scores: Boolean, whether to return the scores too. A functional
-            model that shall return them asks for them in the first call. Of one that
-            exists, call the layer on `keras.Model(model.input, layer.input)(images)`.
+        return_attention_scores: Boolean, whether to return the scores too. Set it when
+            you build a functional model that returns them. For the scores of a
+            functional model that exists, call its layer on
+            `keras.Model(model.input, layer.input)(images)`.
         training: Boolean, whether spectral normalization updates its state.
 
     Output: a map of the inputs' shape and the layer's compute dtype. With

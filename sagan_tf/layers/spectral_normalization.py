@@ -151,15 +151,7 @@ class SpectralNormalization(keras.layers.Wrapper):
         Raises:
             ValueError: if the layer is not built.
 
-        Example: all layers of a model, those inside of `SelfAttention` too.
-
-        ```python
-        copy = keras.models.clone_model(model)
-        copy.set_weights(model.get_weights())
-        for layer in copy._flatten_layers():
-            if isinstance(layer, SpectralNormalization):
-                layer.fold()
-        ```
+        `fold_all(model)` folds all layers of a model.
         """
         if not self._folded:
             sigma = ops.maximum(self.compute_sigma(), self.epsilon)
@@ -274,6 +266,25 @@ class SpectralNormalization(keras.layers.Wrapper):
                 "kernel and a bias, because updates of other state would be lost. "
                 f"Received: layer={layer_class} with {', '.join(others)}"
             )
+
+
+def fold_all(model: Any) -> None:
+    """Folds each `SpectralNormalization` of a model, also those inside other layers.
+
+    Args:
+        model: Keras model or layer, built. See `SpectralNormalization.fold`.
+
+    Example:
+
+    ```python
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    fold_all(copy)
+    ```
+    """
+    for layer in model._flatten_layers():
+        if isinstance(layer, SpectralNormalization):
+            layer.fold()
 
 
 def check_epsilon(name: str, epsilon: Any) -> None:

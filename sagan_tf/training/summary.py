@@ -26,9 +26,9 @@ def print_summary(config: Config) -> None:
     """
     check_decay(config)
     config = with_classes(config, download=False)
-    model = build_sagan(config)
+    model, data = build_sagan(config), _describe_data(config)
     print(f"Settings\n{config.to_json()}")
-    print(f"Data: {_describe_data(config)}\n")
+    print(f"Data: {data}\n")
     for network in (model.generator, model.discriminator):
         _print_parameters(network)
     size = config.image_size

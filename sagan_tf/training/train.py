@@ -385,7 +385,7 @@ def _check_same_settings(config: Config, init_from: str | None) -> None:
     )
     location, unused = init_from or str(saved.run_dir), unused_path(config.run_dir)
     raise UserError(
-        f"{message}. To train anew with these settings: "
+        f"{message}. To train a new run with these settings: "
         f"{describe_command(config, config.data_dir)} "
         f"{shlex.quote(f'--workdir={unused}')}. To start from the networks of "
         f"{location}: python -m sagan_tf train "

@@ -15,7 +15,7 @@ from PIL import Image
 from sagan_tf.config import Config
 from sagan_tf.data import decoding, load_images
 from sagan_tf.data.loading import load_attributes, load_data
-from sagan_tf.data.sources import Digits, Folder
+from sagan_tf.data.sources import Digits, Folder, open_source
 from sagan_tf.errors import UserError
 
 
@@ -53,6 +53,22 @@ def test_pictures_of_other_formats_are_named(archive, config, tmp_path):
     loaded = load_data(config)
     said = "phone.HEIC (not supported: convert it to JPEG or PNG)"
     assert len(loaded.images) == 1 and loaded.skipped == [said]
+
+
+@pytest.mark.parametrize("archive", [False, True])
+def test_a_folder_without_a_supported_picture_is_no_class(archive, tmp_path):
+    root = tmp_path / "all"
+    for name in ("cat/a.png", "dog/b.png"):
+        (root / name).parent.mkdir(parents=True)
+        Image.new("RGB", (40, 40)).save(root / name)
+    (root / "phone").mkdir()
+    (root / "phone" / "c.heic").write_bytes(b"")
+    path = root
+    if archive:
+        path = shutil.make_archive(str(tmp_path / "zipped"), "zip", root)
+    config = Config(dataset="folder", data_dir=str(path), image_size=32)
+    assert open_source(config).class_names() == ("cat", "dog")
+    assert load_data(config).labels.tolist() == [0, 1]
 
 
 def test_pictures_below_the_crop_are_named(config, tmp_path):

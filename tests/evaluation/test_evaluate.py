@@ -343,7 +343,7 @@ def test_damaged_features_are_computed_again(damage, caplog):
     (path,) = (cache_dir() / "features").glob("*.npz")
     path.write_bytes(damage(path.read_bytes()))
     assert evaluate(average_extractor(), real, fake, ["kernel"]) == first
-    assert f"{path} is damaged and computed anew" in "\n".join(warnings_of(caplog))
+    assert f"{path} is damaged and computed again" in "\n".join(warnings_of(caplog))
     seen = []
     evaluate(average_extractor(seen), real, fake, ["kernel"])
     assert len(seen) == 2  # chunks of the fakes

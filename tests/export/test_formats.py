@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 
 from sagan_tf import Sampler
-from sagan_tf.export.inference import make_inputs
+from sagan_tf.errors import UserError
+from sagan_tf.export import litert, onnx
+from sagan_tf.export.inference import make_inputs, prepare_inference
+from sagan_tf.export.keras_file import export_keras
 from sagan_tf.export.litert import export_litert, open_litert
 from sagan_tf.export.onnx import export_onnx, open_onnx
+from sagan_tf.layers import SpectralNormalization
 from sagan_tf.models.dcgan import DCGANGenerator
 from sagan_tf.models.infogan import InfoGANGenerator
 from sagan_tf.models.resnet import ResNetGenerator
@@ -70,13 +74,16 @@ def test_another_runtime_computes_the_same_images(sampler, export, suffix, tmp_p
     ("file", "largest"), [("generator_float16", 0.05), ("generator_int8", 1.0)]
 )
 def test_smaller_litert_files_lose_what_they_say(file, largest, tmp_path):
-    pytest.importorskip("ai_edge_litert")
+    Interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter
     keras.utils.set_random_seed(0)
     sampler = Sampler(NETWORKS["dcgan"]())
     sampler.take_standing_statistics(2, 16)
     folder = export_litert(sampler, tmp_path / "export")
     whole, own = folder / "generator.tflite", folder / f"{file}.tflite"
     assert own.stat().st_size < 0.8 * whole.stat().st_size
+    details = Interpreter(str(own)).get_tensor_details()
+    kernels = {d["dtype"] for d in details if len(d["shape"]) == 4}
+    assert (np.int8 if file == "generator_int8" else np.float16) in kernels
     said = json.loads((folder / "losses.json").read_text())[own.name]
     assert 0 < said["mean"] < said["largest"] < largest
     inputs = make_inputs(sampler)
@@ -94,3 +101,59 @@ def test_smaller_litert_files_lose_what_they_say(file, largest, tmp_path):
     expected = sampler.generator(other["latents"])
     images = open_litert(own, "generator")(other)["images"]
     assert np.abs(images - expected).mean() < 2 * said["mean"]
+
+
+@pytest.fixture
+def small():
+    keras.utils.set_random_seed(0)
+    sampler = Sampler(NETWORKS["dcgan"]())
+    sampler.take_standing_statistics(2, 16)
+    return sampler
+
+
+@pytest.mark.parametrize("output", ["images", "attention_16x16"])
+@pytest.mark.parametrize("format", [onnx, litert])
+def test_other_images_or_maps_are_refused(format, output, small, tmp_path, monkeypatch):
+    def prepare_others(sampler):
+        inference = prepare_inference(sampler)
+        others = dict(inference.expected["attention"])
+        others[output] = others[output] + 0.001
+        return inference._replace(expected={**inference.expected, "attention": others})
+
+    monkeypatch.setattr(format, "prepare_inference", prepare_others)
+    export = export_onnx if format is onnx else export_litert
+    with pytest.raises(UserError, match="differs from the run's generator by 0.001"):
+        export(small, tmp_path / "export")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("file", ["generator_float16.tflite", "generator_int8.tflite"])
+def test_smaller_litert_files_have_bounds(file, small, tmp_path, monkeypatch):
+    strict = litert._FILES[file]._replace(of_maps=1e-9)
+    monkeypatch.setitem(litert._FILES, file, strict)
+    with pytest.raises(UserError, match=f"attention of {file} differs"):
+        export_litert(small, tmp_path / "export")
+    strict = litert._FILES[file]._replace(of_images=1e-9)
+    monkeypatch.setitem(litert._FILES, file, strict)
+    with pytest.raises(UserError, match=f"generator of {file}, images, differs"):
+        export_litert(small, tmp_path / "export")
+
+
+def test_a_keras_file_with_other_images_is_refused(small, tmp_path, monkeypatch):
+    other = NETWORKS["dcgan"]()
+    other.build((None, other.latent_dim))
+    monkeypatch.setattr(keras.saving, "load_model", lambda *_, **__: other)
+    with pytest.raises(UserError, match="generator.keras differs"):
+        export_keras(small, tmp_path / "export")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_exported_normalizes_no_kernel(small, monkeypatch):
+    def fail(*_):
+        pytest.fail("sigma was computed")
+
+    inference = prepare_inference(small)
+    monkeypatch.setattr(SpectralNormalization, "_power_iteration", fail)
+    images = inference.functions["generator"](inference.inputs["latents"])["images"]
+    expected = inference.expected["generator"]["images"]
+    np.testing.assert_allclose(images, expected, atol=1e-5)

@@ -77,3 +77,15 @@ def test_a_second_model_stays_beside_the_first(sampler, tmp_path, monkeypatch):
     assert [each.name for each in parsed.model_config_list.config] == [
         *("digits", "my-run-")
     ]
+
+
+def test_of_a_model_that_differs_no_folder_is_left(sampler, tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+
+    def fail(*_):
+        raise UserError("SavedModel differs")
+
+    monkeypatch.setattr(serving, "export_saved_model", fail)
+    with pytest.raises(UserError, match="differs"):
+        export_serving(sampler, tmp_path, "digits", 4)
+    assert not list(tmp_path.iterdir())

@@ -143,6 +143,15 @@ def test_pointing_shows_a_query_until_the_pointer_leaves(driver):
     assert_lit(driver, slice(20, 24), slice(20, 24))
 
 
+def test_a_drag_shows_the_query_under_the_pointer(driver):
+    point(driver, 1, 1).perform()
+    point(driver, 1, 1).click_and_hold().perform()
+    point(driver, 9, 22).perform()
+    assert status(driver).startswith("Row 6, column 3 of 8×8")
+    point(driver, 9, 22).release().perform()
+    assert status(driver).startswith("Row 6, column 3 of 8×8")
+
+
 def test_pooled_keys_light_the_square_they_cover(driver):
     driver.find_element("css selector", "#layers label:nth-of-type(2)").click()
     wait(driver, "vectors !== null && layer().queries[0] === 4")

@@ -124,8 +124,10 @@ class Files(Source):
         return len(self.names), pictures
 
     def class_names(self) -> tuple[str, ...]:
-        # Pictures beside the directories have no class.
-        return tuple(sorted({_directory(name) for name in self.names} - {""}))
+        # Pictures beside the directories have no class, and directories without one
+        # that can be read are none.
+        directories = {_directory(name) for name in self.names if is_supported(name)}
+        return tuple(sorted(directories - {""}))
 
 
 def _directory(name: str) -> str:
@@ -135,8 +137,16 @@ def _directory(name: str) -> str:
 
 def is_picture(name: str) -> bool:
     """Returns whether a file has the suffix of a picture, supported or not."""
-    suffix = os.path.splitext(name)[1].lower()
-    return suffix in IMAGE_SUFFIXES or suffix in UNSUPPORTED_SUFFIXES
+    return is_supported(name) or _suffix(name) in UNSUPPORTED_SUFFIXES
+
+
+def is_supported(name: str) -> bool:
+    """Returns whether a file has the suffix of a picture that can be read."""
+    return _suffix(name) in IMAGE_SUFFIXES
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
 
 
 def open_encoded(encoded: bytes) -> Image.Image:

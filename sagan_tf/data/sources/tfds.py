@@ -163,7 +163,7 @@ class TFDS(Source):
         except Exception as error:  # damaged files fail in many ways
             raise UserError(
                 f"{self.name} in {self._builder.data_dir} is damaged: "
-                f"{first_line(error):.200}. Delete this folder to prepare it anew"
+                f"{first_line(error):.200}. Delete this folder to prepare it again"
             ) from error
 
     def _prepare(self) -> None:
