@@ -499,7 +499,7 @@ class Config:
         """Returns all settings but the run directory as JSON text."""
         values = dataclasses.asdict(self)
         del values["workdir"]
-        values["evaluation_extractor"] = name_extractor(self)
+        values["evaluation_extractor"] = format_extractor(self)
         return json.dumps(values, indent=2) + "\n"
 
     @classmethod
@@ -548,7 +548,7 @@ class Config:
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def name_extractor(config: Config) -> str:
+def format_extractor(config: Config) -> str:
     """Returns the feature extractor as a flag names it, trusted or not."""
     return config.evaluation_extractor.removeprefix(_FROM_FILE)
 

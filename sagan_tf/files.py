@@ -44,9 +44,9 @@ def replacing(
         partial.write_text(text)
     ```
     """
-    path = Path(os.path.realpath(path))  # a link stays, and leads to what is new
+    given, path = path, Path(os.path.realpath(path))  # a link stays, and leads there
     partial = partial_path(path)
-    with write_errors(path, failures):
+    with write_errors(given, failures):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             delete(partial)

@@ -20,9 +20,9 @@ from absl import flags
 
 from sagan_tf.config import (
     Config,
+    format_extractor,
     load_config,
     load_preset,
-    name_extractor,
     preset_names,
     value_type,
 )
@@ -142,7 +142,7 @@ def describe_command(config: Config, data_dir: str | None = None) -> str:
         config: `Config`.
         data_dir: What the command gives as `--data_dir`, if anything.
     """
-    config = dataclasses.replace(config, evaluation_extractor=name_extractor(config))
+    config = dataclasses.replace(config, evaluation_extractor=format_extractor(config))
     commands: list[list[str]] = []
     presets = {name: load_preset(name) for name in preset_names()}
     data = presets.get(config.dataset, Config(dataset=config.dataset))

@@ -291,6 +291,7 @@ REFUSED = [
     (attend(None, pool_size=True), "pool_size=True"),
     (attend(None, value_reduction=2), "value_reduction=2"),
     (attend(None, normalize_over="values"), "normalize_over='values'"),
+    (attend(None, spectral_norm_epsilon=-1.0), "spectral_norm_epsilon=-1.0"),
     (attend(None, chunk_size=0), "chunk_size=0"),
     (attend(None, chunk_size="all"), "chunk_size='all'"),
     (attend(None, chunk_size=4, normalize_over="queries"), "chunk_size=4"),

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from keras import layers, ops
+from keras import Model, layers, ops
 
-from sagan_tf.layers import SpectralNormalization
+from sagan_tf.layers import SelfAttention, SpectralNormalization, fold_all
 from sagan_tf.layers.conv2d import Conv2D, Conv2DTranspose
 from tests.backends import (
     BACKEND,
@@ -242,3 +242,24 @@ def test_a_folded_layer_gives_the_same_and_cannot_be_trained(name):
     np.testing.assert_allclose(array(layer(inputs)), expected, atol=1e-6)
     with pytest.raises(ValueError, match="folded"):
         layer(inputs, training=True)
+
+
+def test_all_layers_of_a_model_are_folded():
+    inputs = layers.Input((8, 8, 16))
+    attention = SelfAttention(spectral_normalization=True)
+    x = SpectralNormalization(layers.Conv2D(4, 3))(attention(inputs))
+    model = Model(inputs, x)
+    attention.gamma.assign(0.7)
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 16)).astype("float32")
+    for _ in range(50):
+        model(images, training=True)
+    expected = array(model(images))
+    fold_all(model)
+    np.testing.assert_allclose(array(model(images)), expected, atol=1e-5)
+    kernels = [attention.query, attention.key, attention.value, model.layers[-1]]
+    for layer in kernels:
+        matrix = array(layer.kernel).reshape(-1, layer.kernel.shape[-1])
+        largest = np.linalg.svd(matrix, compute_uv=False)[0]
+        assert largest == pytest.approx(1, abs=0.02)
+        with pytest.raises(ValueError, match="folded"):
+            layer(images, training=True)
