@@ -142,7 +142,15 @@ def base(tmp_path_factory, short_classifier):
     for name, seed in (
         *(
             (name, 0)
-            for name in ("a", "b", "mnist", "faces", "imported", "my_pictures")
+            for name in (
+                "a",
+                "b",
+                "mnist",
+                "faces",
+                "imported",
+                "longer",
+                "my_pictures",
+            )
         ),
         *((f"{group}_seed{seed}", seed) for group in "ab" for seed in (0, 1)),
     ):
