@@ -166,7 +166,8 @@ def test_xla_is_used_on_request(tmp_path):
 
 def test_another_backend_ends_in_one_line(tmp_path):
     code, _, stderr = call(
-        "train.py", f"--workdir={tmp_path / 'run'}", env={"KERAS_BACKEND": "jax"}
+        *("train.py", "--dataset=digits", f"--workdir={tmp_path / 'run'}"),
+        env={"KERAS_BACKEND": "jax"},
     )
     assert code == 1
     assert stderr == (
