@@ -213,6 +213,7 @@ def load(config: Config) -> list[Path]:
         path = cache_dir() / "experiments" / key / f"{design.name}.keras"
         if not path.exists():
             name = f"the extractor {design.name} of {config.dataset}"
+            print(f"Training {name}, once: some minutes on two CPU cores")
             network = train(design, design.task or task, examples, name)
             with replacing(path) as partial:
                 network.save(partial)

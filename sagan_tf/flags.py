@@ -28,6 +28,7 @@ from sagan_tf.config import (
 )
 from sagan_tf.errors import UserError
 from sagan_tf.start_tensorflow import start_tensorflow
+from sagan_tf.text import suggest
 
 
 def define_config_flags(values: flags.FlagValues) -> None:
@@ -294,8 +295,7 @@ def _find_preset(name: str) -> Config:
 
     if name.split("/")[0] in tfds.list_builders(with_community_datasets=False):
         return Config(dataset=name)
-    close = difflib.get_close_matches(name, presets + tfds.list_builders(), n=1)
-    hint = f"Did you mean {close[0]}? " if close else ""
+    hint = suggest(name, presets + tfds.list_builders())
     raise UserError(
         f"There is no dataset {name!r}. {hint}Presets: {', '.join(presets)}; "
         "any image set of TensorFlow Datasets; or --dataset=folder --data_dir=DIR"

@@ -54,8 +54,8 @@ class Run:
         generator: Its EMA generator, the one to sample from.
         discriminator: Its discriminator.
         sampler: `Sampler` of the EMA generator.
-        networks_dir: The folder of exported networks, whose raw generator is
-            not there; None if there is a run.
+        networks_dir: The folder of exported networks, whose raw generator is not there;
+            None if there is a run.
 
     Example:
 

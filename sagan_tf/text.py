@@ -1,5 +1,6 @@
 """Text in messages: escaped, shortened, and counts that read right."""
 
+import difflib
 from collections.abc import Iterable
 
 
@@ -42,3 +43,12 @@ def count(number: int, noun: str) -> str:
     """Returns a count that reads right: "1 image", "2,000 images", "2 classes"."""
     plural = "es" if noun.endswith("s") else "s"
     return f"{number:,} {noun}{'' if number == 1 else plural}"
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Returns the question whether the closest known name is meant, or `""`.
+
+    It ends with a space: `"Did you mean mnist? "`.
+    """
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"Did you mean {close[0]}? " if close else ""

@@ -429,7 +429,8 @@ def test_mistakes_are_one_clear_line(workdir, conditional, tmp_path, fails):
         (["sample", "--pretrained=dogs"], "There are no pretrained networks 'dogs'"),
         (
             ["smaple"],
-            "There is no command 'smaple'. Did you mean sample? ",
+            "There is no command 'smaple'. Did you mean sample? Commands: train, "
+            "prepare, ",
         ),
         (["sample", run, "more"], "Unexpected argument 'more'"),
     ):

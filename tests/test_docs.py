@@ -140,18 +140,8 @@ def base(tmp_path_factory, short_classifier):
         command = ["train", *TINY, *flags, *schedule, f"--workdir={runs / name}"]
         assert run_command(command) == 0
     for name, seed in (
-        *(
-            (name, 0)
-            for name in (
-                "a",
-                "b",
-                "mnist",
-                "faces",
-                "imported",
-                "longer",
-                "my_pictures",
-            )
-        ),
+        *((name, 0) for name in ("a", "b", "mnist", "faces", "imported")),
+        *((name, 0) for name in ("longer", "my_pictures")),
         *((f"{group}_seed{seed}", seed) for group in "ab" for seed in (0, 1)),
     ):
         shutil.copytree(runs / "digits", runs / name)

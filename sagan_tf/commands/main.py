@@ -1,7 +1,6 @@
 """Runs a command: parses its flags, and reports mistakes in one line."""
 
 import dataclasses
-import difflib
 import importlib
 import logging
 import os
@@ -18,7 +17,7 @@ from sagan_tf.errors import UserError
 from sagan_tf.flags import format_config_help, format_flag, parse_flags
 from sagan_tf.packages import describe_install
 from sagan_tf.signals import Signals
-from sagan_tf.text import printable
+from sagan_tf.text import printable, suggest
 
 COMMANDS = (
     *("train", "prepare", "sample", "interpolate", "attend", "evaluate", "neighbors"),
@@ -81,10 +80,9 @@ def _run(arguments: list[str]) -> None:
         return
     name, *given = arguments
     if name not in COMMANDS:
-        close = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"Did you mean {close[0]}? " if close else ""
         raise UserError(
-            f"There is no command {name!r}. {hint}Commands: {', '.join(COMMANDS)}"
+            f"There is no command {name!r}. {suggest(name, COMMANDS)}Commands: "
+            f"{', '.join(COMMANDS)}"
         )
     command = importlib.import_module(f"sagan_tf.commands.{name}")
     values = flags.FlagValues()

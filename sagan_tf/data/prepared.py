@@ -31,6 +31,7 @@ from sagan_tf.arrays import NUMERIC, load_arrays
 from sagan_tf.cache import cache_dir, digest, digest_files, warn_damaged
 from sagan_tf.config import Config
 from sagan_tf.data.decoding import decode
+from sagan_tf.data.preprocessing import describe_crop
 from sagan_tf.data.sources import Files, Source, describe_data
 from sagan_tf.errors import UserError
 from sagan_tf.text import count
@@ -410,7 +411,7 @@ def _describe(folder: Path) -> str:
         crop = manifest["crop_size"]
         return (
             f"{count(num_images, 'image')} of {manifest['description']}, {size} px, "
-            f"{count(channels, 'channel')}{f', crop of {crop} px' * bool(crop)}"
+            f"{count(channels, 'channel')}{describe_crop(crop)}"
         )
     except (UserError, KeyError, TypeError, ValueError):
         return "damaged"

@@ -48,6 +48,11 @@ def prepare_image(
     return np.asarray(picture, np.uint8).reshape(image_size, image_size, channels)
 
 
+def describe_crop(crop_size: int | None) -> str:
+    """Returns `", crop of 160 px"`, to follow the name of images, or `""`."""
+    return f", crop of {crop_size} px" if crop_size else ""
+
+
 def scale(images: Tensor) -> Tensor:
     """Converts uint8 images in `[0, 255]` to float32 in `[-1, 1]`."""
     return tf.cast(images, tf.float32) / 127.5 - 1.0

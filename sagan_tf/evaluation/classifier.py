@@ -206,7 +206,6 @@ def fit(
     optimizer = keras.optimizers.Adam(learning_rate)
     learner.compile(optimizer, make_loss(task), jit_compile=False)
 
-    print(f"Training {name}, saved to the cache: some minutes on two CPU cores")
     lowest_loss, best_step = np.inf, 0
     for step in tqdm(
         range(1, _MAX_STEPS + 1),

@@ -11,6 +11,7 @@ from sagan_tf.arrays import load_arrays
 from sagan_tf.config import Config
 from sagan_tf.data import load_images, open_source
 from sagan_tf.data.loading import choose
+from sagan_tf.data.preprocessing import describe_crop
 from sagan_tf.data.sources import Source, describe_data
 from sagan_tf.errors import UserError
 from sagan_tf.evaluation.held_out import (
@@ -282,7 +283,7 @@ def _held_out_part(config: Config, num_images: int) -> ImageSet:
 
 
 def _describe(config: Config, source: Source) -> str:
-    crop = f", crop of {config.crop_size} px" if config.crop_size else ""
+    crop = describe_crop(config.crop_size)
     return f"{source.description}{crop}, at {config.image_size} px"
 
 

@@ -147,11 +147,10 @@ class SpectralNormalization(keras.layers.Wrapper):
         Calls give the same as before up to rounding, with less work, and are those of
         the wrapped layer. It cannot be undone, so fold a copy. Compile a model again
         that was compiled before. A layer that is saved and loaded normalizes again.
+        `fold_all(model)` folds all layers of a model.
 
         Raises:
             ValueError: if the layer is not built.
-
-        `fold_all(model)` folds all layers of a model.
         """
         if not self._folded:
             sigma = ops.maximum(self.compute_sigma(), self.epsilon)

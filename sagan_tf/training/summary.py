@@ -8,6 +8,7 @@ import keras
 from sagan_tf.config import Config, check_decay
 from sagan_tf.data import with_classes
 from sagan_tf.data.prepared import LoadedData
+from sagan_tf.data.preprocessing import describe_crop
 from sagan_tf.data.sources import TFDS, open_source
 from sagan_tf.models.builders import build_sagan
 from sagan_tf.models.sagan import SAGAN
@@ -72,8 +73,7 @@ def print_start(
     is_exact = config.deterministic and not config.jit_compile
     memory = sum(_estimate_memory(model, config, replicas).values())
     where = f", prepared in {data.path}" if data.path else ""
-    crop = f", crop of {config.crop_size} px" if config.crop_size else ""
-    print(f"Data:       {data.summary()}{crop}{where}")
+    print(f"Data:       {data.summary()}{describe_crop(config.crop_size)}{where}")
     print(f"Devices:    {devices}")
     print(f"Batch:      {batch}")
     penalty = f" and {config.gradient_penalty}" if config.gradient_penalty else ""

@@ -40,6 +40,14 @@ def sampler(request):
     return sampler
 
 
+@pytest.fixture
+def small():
+    keras.utils.set_random_seed(0)
+    sampler = Sampler(NETWORKS["dcgan"]())
+    sampler.take_standing_statistics(2, 16)
+    return sampler
+
+
 def inputs_of(sampler, count):
     inputs = {"latents": np.asarray(sampler.latents(count, seed=5))}
     if sampler.num_classes:
@@ -73,12 +81,9 @@ def test_another_runtime_computes_the_same_images(sampler, export, suffix, tmp_p
 @pytest.mark.parametrize(
     ("file", "largest"), [("generator_float16", 0.05), ("generator_int8", 1.0)]
 )
-def test_smaller_litert_files_lose_what_they_say(file, largest, tmp_path):
+def test_smaller_litert_files_lose_what_they_say(file, largest, small, tmp_path):
     Interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter
-    keras.utils.set_random_seed(0)
-    sampler = Sampler(NETWORKS["dcgan"]())
-    sampler.take_standing_statistics(2, 16)
-    folder = export_litert(sampler, tmp_path / "export")
+    folder = export_litert(small, tmp_path / "export")
     whole, own = folder / "generator.tflite", folder / f"{file}.tflite"
     assert own.stat().st_size < 0.8 * whole.stat().st_size
     details = Interpreter(str(own)).get_tensor_details()
@@ -86,8 +91,8 @@ def test_smaller_litert_files_lose_what_they_say(file, largest, tmp_path):
     assert (np.int8 if file == "generator_int8" else np.float16) in kernels
     said = json.loads((folder / "losses.json").read_text())[own.name]
     assert 0 < said["mean"] < said["largest"] < largest
-    inputs = make_inputs(sampler)
-    images, maps = sampler.generator(inputs["latents"], return_attention_scores=True)
+    inputs = make_inputs(small)
+    images, maps = small.generator(inputs["latents"], return_attention_scores=True)
     outputs = open_litert(own, "attention")(inputs)
     error = np.abs(outputs["images"] - images)
     np.testing.assert_allclose(error.max(), said["largest"], rtol=0.2)
@@ -97,18 +102,10 @@ def test_smaller_litert_files_lose_what_they_say(file, largest, tmp_path):
         for name, scores in maps.items()
     ]
     np.testing.assert_allclose(max(variations), said["maps"], rtol=0.2)
-    other = {"latents": np.asarray(sampler.latents(3, seed=5))}  # another batch size
-    expected = sampler.generator(other["latents"])
+    other = {"latents": np.asarray(small.latents(3, seed=5))}  # another batch size
+    expected = small.generator(other["latents"])
     images = open_litert(own, "generator")(other)["images"]
     assert np.abs(images - expected).mean() < 2 * said["mean"]
-
-
-@pytest.fixture
-def small():
-    keras.utils.set_random_seed(0)
-    sampler = Sampler(NETWORKS["dcgan"]())
-    sampler.take_standing_statistics(2, 16)
-    return sampler
 
 
 @pytest.mark.parametrize("output", ["images", "attention_16x16"])
