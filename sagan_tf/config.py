@@ -55,6 +55,7 @@ EXTRACTORS = ("auto", "classifier", "inception")
 # What a config that was read from a file has before the path of a model.
 _FROM_FILE = "named in config.json: "
 
+_NAMED = 5  # runs that a message names
 _COUNT = Range(1)
 _SHARE = Range(0, 1)
 _DECAY = Range(0, 1, open_high=True)
@@ -653,8 +654,7 @@ def load_config(workdir: str | Path) -> Config:
     if not path.exists():
         raise UserError(
             f"There is no run in {workdir}: {path} is missing. "
-            f"{_suggest_run(Path(workdir))}Train one with: python -m sagan_tf train "
-            f"--dataset=digits --workdir={workdir}"
+            f"{_suggest_run(Path(workdir))}"
         )
     values = read_json(path)
     try:
@@ -664,10 +664,26 @@ def load_config(workdir: str | Path) -> Config:
 
 
 def _suggest_run(workdir: Path) -> str:
-    """Returns the question whether a run with a similar name is meant, or `""`."""
-    runs = [path.parent.name for path in workdir.parent.glob("*/config.json")]
-    close = difflib.get_close_matches(workdir.name, runs, n=1)
-    return f"Did you mean {workdir.parent / close[0]}? " if close else ""
+    """Returns which run may be meant instead, or how to train one there."""
+    runs = _find_runs(workdir)
+    if runs:
+        more = ", ..." if len(runs) > _NAMED else ""
+        return f"It holds runs: {', '.join(map(str, runs[:_NAMED]))}{more}"
+    bundled = _find_runs(find_bundled("pretrained"))
+    known = _find_runs(workdir.parent)
+    known += [Path("pretrained", path.name) for path in bundled]
+    close = difflib.get_close_matches(workdir.name, [path.name for path in known], n=1)
+    if close:
+        meant = next(path for path in known if path.name == close[0])
+        return f"Did you mean {meant}?"
+    if workdir.exists():
+        return "Give the directory of a run, such as runs/digits"
+    flag = shlex.quote(f"--workdir={workdir}")
+    return f"Train one with: python -m sagan_tf train --dataset=digits {flag}"
+
+
+def _find_runs(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.glob("*/config.json"))
 
 
 def save_config(config: Config) -> None:

@@ -56,6 +56,9 @@ def define_config_flags(values: flags.FlagValues) -> None:
         define(field.name, None, field.metadata["help"], flag_values=values)
 
 
+# Settings of a run that starts from trained networks, unless flags say otherwise: the
+# EMA must not forget those that it starts from.
+OF_TRAINED_NETWORKS: dict[str, Any] = {"ema_warm_up": False, "ema_start_step": 0}
 # Paths, what is read from the data, and settings that say nothing about the networks.
 _NOT_IN_COMMANDS = ("workdir", "data_dir", "classes", "log_interval", "sample_interval")
 _NUMBERS: dict[Any, Any] = {int: flags.IntegerParser, float: flags.FloatParser}
@@ -136,12 +139,15 @@ def _with_data(config: Config, data: Config) -> Config:
     )
 
 
-def describe_command(config: Config, data_dir: str | None = None) -> str:
-    """Returns a command that trains with the same settings, by the nearest preset.
+def describe_flags(
+    config: Config, data_dir: str | None = None, init_from: str | None = None
+) -> str:
+    """Returns the flags of `train` that give the same settings, by the nearest preset.
 
     Args:
         config: `Config`.
-        data_dir: What the command gives as `--data_dir`, if anything.
+        data_dir: The value of `--data_dir`, if it is to be given.
+        init_from: The value of `--init_from`, likewise; it needs `--workdir` too.
     """
     config = dataclasses.replace(config, evaluation_extractor=format_extractor(config))
     commands: list[list[str]] = []
@@ -149,6 +155,8 @@ def describe_command(config: Config, data_dir: str | None = None) -> str:
     data = presets.get(config.dataset, Config(dataset=config.dataset))
     for name, base in presets.items():
         command = [f"--config={name}"]
+        if init_from:
+            base = dataclasses.replace(base, **OF_TRAINED_NETWORKS)
         if base.dataset != config.dataset:
             base = _with_data(base, data)
             command.append(f"--dataset={config.dataset}")
@@ -162,7 +170,9 @@ def describe_command(config: Config, data_dir: str | None = None) -> str:
     shortest = sorted(commands, key=len)[0]
     if data_dir:
         shortest.append(f"--data_dir={data_dir}")
-    return shlex.join(["sagan-tf", "train", *shortest])
+    if init_from:
+        shortest.append(f"--init_from={init_from}")
+    return shlex.join(shortest)
 
 
 def format_setting(name: str, value: Any) -> str:

@@ -20,7 +20,7 @@ from sagan_tf.commands.main import COMMANDS, run_command
 from sagan_tf.config import load_config
 from sagan_tf.data import load_images
 from sagan_tf.evaluation import METRICS
-from sagan_tf.flags import describe_command
+from sagan_tf.flags import describe_flags
 from tests.data.test_record import write_picture
 from tests.processes import TINY, pixels
 
@@ -464,7 +464,7 @@ def test_other_settings_are_refused(workdir, fails):
     said = fails("train", f"--workdir={workdir}", *TINY, "--batch_size=16")
     assert "holds a run with other settings: batch_size: 8 -> 16" in said
     wanted = dataclasses.replace(load_config(workdir), batch_size=16)
-    command = f"{describe_command(wanted)} --workdir={workdir}_2"
+    command = f"python -m sagan_tf train {describe_flags(wanted)} --workdir={workdir}_2"
     assert f"To train a new run with these settings: {command}. To start from" in said
 
 

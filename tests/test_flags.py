@@ -1,16 +1,17 @@
 import dataclasses
 import shlex
+from pathlib import Path
 
 import pytest
 from absl import flags
 
 from sagan_tf.commands import train
-from sagan_tf.config import Config, load_preset, save_config
+from sagan_tf.config import Config, load_config, load_preset, save_config
 from sagan_tf.errors import UserError
 from sagan_tf.flags import (
     config_from_flags,
     define_config_flags,
-    describe_command,
+    describe_flags,
     format_config_help,
     format_setting,
     parse_flags,
@@ -207,7 +208,7 @@ def test_a_wrong_choice_says_what_the_setting_is(resolve):
 @pytest.mark.parametrize(
     ("config", "beginning"),
     [
-        (load_preset("faces64"), "sagan-tf train --config=faces64"),
+        (load_preset("faces64"), "--config=faces64"),
         (
             dataclasses.replace(
                 load_preset("mnist_conditional"),
@@ -215,32 +216,43 @@ def test_a_wrong_choice_says_what_the_setting_is(resolve):
                 augmentation=("color", "translation"),
                 horizontal_flip=True,
             ),
-            "sagan-tf train --config=mnist_conditional --horizontal_flip --augm",
+            "--config=mnist_conditional --horizontal_flip --augm",
         ),
         (
             dataclasses.replace(load_preset("faces64"), dataset="folder"),
-            "sagan-tf train --config=faces64 --dataset=folder --crop_size=160",
+            "--config=faces64 --dataset=folder --crop_size=160",
         ),
         (
             dataclasses.replace(
                 load_preset("faces64"), dataset="folder", crop_size=None
             ),
-            "sagan-tf train --config=faces64 --dataset=folder",
+            "--config=faces64 --dataset=folder",
         ),
-        (Config(image_size=32, channels=1, width=24), "sagan-tf train --config="),
+        (Config(image_size=32, channels=1, width=24), "--config="),
     ],
 )
 def test_the_command_of_settings_gives_the_same_settings(resolve, config, beginning):
-    command = describe_command(config)
-    assert command.startswith(beginning)
-    resolved = resolve(*shlex.split(command)[2:])
+    given = describe_flags(config)
+    assert given.startswith(beginning)
+    resolved = resolve(*shlex.split(given))
     assert resolved.differences(config) == {}
 
 
 def test_a_command_may_name_the_images():
     config = dataclasses.replace(load_preset("folder"), data_dir="/photos")
-    command = describe_command(config, "my photos")
-    assert command == "sagan-tf train --config=folder '--data_dir=my photos'"
+    given = describe_flags(config, "my photos")
+    assert given == "--config=folder '--data_dir=my photos'"
+
+
+@pytest.mark.parametrize("settings", [{}, {"ema_warm_up": False, "ema_start_step": 0}])
+def test_a_command_may_start_from_trained_networks(settings):
+    config = dataclasses.replace(load_preset("faces64"), dataset="folder", **settings)
+    given = describe_flags(config, init_from="pretrained/faces64")
+    values = flags.FlagValues()
+    train.define_flags(values)
+    parse_flags(values, [*shlex.split(given), "--workdir=runs/mine"])
+    assert values.init_from == "pretrained/faces64"
+    assert train._resolve(values).differences(config) == {}
 
 
 def test_another_data_set_takes_its_crop_with_it(resolve):
@@ -262,7 +274,7 @@ def test_images_without_a_data_set_are_a_folder(resolve):
 
 def test_workdir_alone_must_be_a_run(resolve, tmp_path):
     save_config(Config(workdir=str(tmp_path / "runs" / "digits")))
-    wanted = r"no run in runs/digts: .* Did you mean runs/digits\? Train one with: "
+    wanted = r"no run in runs/digts: .* Did you mean runs/digits\?$"
     with pytest.raises(UserError, match=wanted):
         resolve("--workdir=runs/digts")
     with pytest.raises(
@@ -272,8 +284,23 @@ def test_workdir_alone_must_be_a_run(resolve, tmp_path):
     assert resolve("--workdir=runs/digts", "--steps=5").dataset == "digits"
 
 
+def test_what_is_no_run_is_not_proposed_as_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("runs/digits", "runs/mine"):
+        save_config(Config(workdir=name))
+    Path("photos").mkdir()
+    for workdir, hint in (
+        ("runs", r"It holds runs: runs/digits, runs/mine$"),
+        ("photos", r"missing\. Give the directory of a run, such as runs/digits$"),
+        ("faces64", r"Did you mean pretrained/faces64\?$"),
+        ("pretrained/face64", r"Did you mean pretrained/faces64\?$"),
+    ):
+        with pytest.raises(UserError, match=hint):
+            load_config(workdir)
+
+
 def test_a_command_has_the_extractor_of_a_config_file_and_any_data_set(tmp_path):
     values = {"dataset": "my_set/small", "evaluation_extractor": "/models/own.keras"}
-    command = describe_command(Config.from_values(values, tmp_path))
+    command = describe_flags(Config.from_values(values, tmp_path))
     flags = "--dataset=my_set/small --evaluation_extractor=/models/own.keras"
     assert all(flag in shlex.split(command) for flag in flags.split())

@@ -9,6 +9,7 @@ import pytest
 
 from sagan_tf import load_pretrained, load_run, model_files, train
 from sagan_tf.errors import UserError
+from sagan_tf.evaluation.yardsticks import Yardstick
 from sagan_tf.export.card import make_card
 from sagan_tf.export.networks import count_samples
 from sagan_tf.models.builders import build_sagan
@@ -113,7 +114,7 @@ def test_networks_of_a_run_in_half_precision_compute_in_float32(workdir, tmp_pat
 
 def test_the_card_says_how_it_was_made(folder):
     card = (folder / "README.md").read_text()
-    assert "sagan-tf train --config=digits " in card and " --width=8 " in card
+    assert "--config=digits " in card and " --width=8 " in card
     assert "12 steps in" in card and "UCI repository" in card
     assert "None yet: `sagan-tf evaluate" in card
 
@@ -127,6 +128,11 @@ def test_the_card_names_the_networks_that_a_run_started_from(folder, workdir, tm
     path.write_text(json.dumps({**start, "init_from": "pretrained/faces64"}) + "\n")
     card = make_card(load_run(copy))
     assert "from the networks of `pretrained/faces64`, whose data and license" in card
+    assert " --init_from=pretrained/faces64 --workdir=runs/copy\n```" in card
+    path.write_text(json.dumps({**start, "init_from": "/home/ann/runs/a@best"}) + "\n")
+    card = make_card(load_run(copy))
+    assert "networks of `a@best`" in card and " --init_from=a@best " in card
+    assert "/home" not in card
     assert "It started from" not in (folder / "README.md").read_text()
 
 
@@ -150,6 +156,46 @@ def test_scores_go_with_the_networks(workdir, tmp_path):
     assert networks.read_scores() == [own, other]
     again = networks.export(tmp_path / "again", format="networks")
     assert load_run(again).read_scores() == [own, other]
+
+
+def test_no_folder_of_the_machine_is_handed_on(workdir, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(workdir, copy)
+    named = "held-out images of /home/ann/my cats/small, at 32 px"
+    protocol = {"real": "/home/ann/my cats, crop of 160 px, at 32 px", "num_real": 9}
+    yardsticks = {"held_out": Yardstick(named, 5, {"frechet": 1.0})}
+    path = records_path(copy, 12)
+    save_record(path, {"frechet": 2.5}, protocol | {"extractor": "a/b"}, yardsticks)
+    folder = load_run(copy).export(tmp_path / "handed", format="networks")
+    for name in ("README.md", "scores.json", "config.json"):
+        assert "/home" not in (folder / name).read_text(), name
+    (record,) = json.loads((folder / "scores.json").read_text())
+    assert record["protocol"] == {
+        "real": "my cats, crop of 160 px, at 32 px",
+        "num_real": 9,
+        "extractor": "a/b",
+    }
+    assert "small, at 32 px" in (folder / "scores.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("step", "last", "said"),
+    [
+        (228, 200, "228 steps (the first 200 in 40 s), stopped before step 11,000."),
+        (200, 200, "200 steps in 40 s, stopped before step 11,000."),
+        (100, 200, "100 steps in 20 s, of a run to step 200."),
+        (11_000, 11_000, "11,000 steps in 36.7 min."),
+    ],
+)
+def test_the_card_says_how_far_a_run_came(step, last, said, workdir, monkeypatch):
+    run = load_run(workdir)
+    run.config = dataclasses.replace(run.config, steps=11_000)
+    rows = np.arange(100.0, last + 1, 100)
+    metrics = {"step": rows, "training_seconds": rows / 5}
+    history = read_history(workdir)._replace(metrics=metrics, starts=[])
+    monkeypatch.setattr("sagan_tf.export.card.read_history", lambda folder: history)
+    monkeypatch.setattr(Run, "step", step)
+    assert f"\n\n{said}\n\n## Data" in make_card(run)
 
 
 def test_the_card_of_networks_says_what_else_is_in_the_folder(folder):

@@ -7,7 +7,12 @@ from absl import flags
 from sagan_tf.commands.run_flags import definers
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
-from sagan_tf.flags import config_from_flags, define_config_flags, split_location
+from sagan_tf.flags import (
+    OF_TRAINED_NETWORKS,
+    config_from_flags,
+    define_config_flags,
+    split_location,
+)
 from sagan_tf.start_tensorflow import start_tensorflow
 
 
@@ -69,8 +74,7 @@ def _resolve(values: flags.FlagValues) -> Config:
             f"--init_from and --workdir are both {workdir}: give a new directory, or "
             "leave out --init_from to resume the run"
         )
-    # The EMA starts from a trained one, and must not forget it.
-    for name, value in (("ema_warm_up", False), ("ema_start_step", 0)):
+    for name, value in OF_TRAINED_NETWORKS.items():
         if values[name].value is None:
             values[name].value = value
     # A run that has begun is resumed, whatever became of the other one.

@@ -1,17 +1,20 @@
 """The model card of a run: what it is, how it was made, and what it scores."""
 
 import json
+import math
 import re
+import shlex
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
 from sagan_tf.files import read_text, unused_path, write_text
-from sagan_tf.flags import describe_command
+from sagan_tf.flags import describe_flags
 from sagan_tf.report.history import History, read_history
-from sagan_tf.text import format_duration
+from sagan_tf.text import count, format_duration
 
 if TYPE_CHECKING:
     from sagan_tf.run import Run
@@ -104,14 +107,14 @@ generator and discriminator of step {run.step:,}, for {color} images{classes}, \
 ## Training
 
 ```
-{describe_command(config, "DIR" if config.dataset == "folder" else None)}
+{_describe_command(run, history)}
 ```
 
-{_describe_time(history, run.step)}
+{_describe_time(history, run)}
 
 ## Data
 
-{find_source(config).text}.{_describe_origin(history)}
+{find_source(config).text}.{_describe_number(history)}{_describe_origin(history)}
 
 ## Scores
 
@@ -138,6 +141,15 @@ images = run.generate(16)  # uint8 {shape}
 DIR is the folder of this file. Both need the package sagan_tf.{others}
 
 """
+
+
+def _describe_command(run: "Run", history: History | None) -> str:
+    config, origin = run.config, history and history.init_from
+    images = "IMAGES" if config.dataset == "folder" else None
+    if not origin:
+        return f"sagan-tf train {describe_flags(config, images)}"
+    flags = describe_flags(config, images, without_folders(origin))
+    return f"sagan-tf train {flags} {shlex.quote(f'--workdir=runs/{run.name}')}"
 
 
 def _read_history(run: "Run") -> History | None:
@@ -179,22 +191,58 @@ def find_source(config: Config) -> Source:
     return SOURCES.get(config.dataset.partition("/")[0], Source(unknown))
 
 
+def without_folders(text: str) -> str:
+    """Returns a text with the last parts of absolute paths alone.
+
+    A path tells where somebody keeps images, and often a name: `"/home/ann/cats, at 64
+    px"` becomes `"cats, at 64 px"`.
+    """
+    return re.sub(r"(?<!\S)/(?=\S)(?:.*/)?", "", text)
+
+
+def read_scores(run: "Run") -> list[dict[str, Any]]:
+    """Returns `run.read_scores()` without the folders of the machine."""
+    return _map_texts(without_folders, run.read_scores())
+
+
+def _map_texts(function: Callable[[str], str], value: Any) -> Any:
+    """Applies a function to the texts in lists and dicts."""
+    if isinstance(value, dict):
+        return {name: _map_texts(function, own) for name, own in value.items()}
+    if isinstance(value, list):
+        return [_map_texts(function, own) for own in value]
+    return function(value) if isinstance(value, str) else value
+
+
+def _describe_number(history: History | None) -> str:
+    number = history and history.data.get("num_images")
+    return f" It was trained on {count(number, 'image')}." if number else ""
+
+
 def _describe_origin(history: History | None) -> str:
     origins = [start.get("init_from") for start in history.starts] if history else []
     return "".join(
-        f"\n\nIt started from the networks of `{origin}`, whose data and license count "
-        "for it too."
+        f"\n\nIt started from the networks of `{without_folders(origin)}`, whose data "
+        "and license count for it too."
         for origin in dict.fromkeys(filter(None, origins))
     )
 
 
-def _describe_time(history: History | None, step: int) -> str:
+def _describe_time(history: History | None, run: "Run") -> str:
     if history is None:
         return "How long it took is not recorded."
-    seconds = 3600 * float(history.hours(step))
-    text = f"{step:,} steps in {format_duration(seconds)}"
-    if history.last_step > step:
+    text = f"{run.step:,} steps"
+    # A run that was stopped may have logged nothing since the last interval.
+    logged = min(run.step, history.last_step)
+    seconds = 3600 * float(history.hours(logged))
+    if math.isfinite(seconds):
+        time = format_duration(seconds)
+        is_all = logged == run.step
+        text += f" in {time}" if is_all else f" (the first {logged:,} in {time})"
+    if run.step < history.last_step:
         text += f", of a run to step {history.last_step:,}"
+    elif run.step < run.config.steps:
+        text += f", stopped before step {run.config.steps:,}"
     return "".join([text, ".", *dict.fromkeys(map(_describe_start, history.starts))])
 
 
@@ -210,7 +258,7 @@ def _describe_start(start: dict[str, Any]) -> str:
 
 def _describe_scores(run: "Run") -> str:
     rows, protocols = [], []
-    for record in run.read_scores():
+    for record in read_scores(run):
         protocol, yardsticks = record["protocol"], record.get("yardsticks", {})
         protocols.append(f"- {json.dumps(protocol)}")
         for name, score in record["scores"].items():
@@ -221,7 +269,8 @@ def _describe_scores(run: "Run") -> str:
             extractor = name_extractor(protocol)
             rows.append(f"| {name} | {extractor} | {score:.4g} | {real} | {noise} |")
     if not rows:
-        return "None yet: `sagan-tf evaluate --workdir=DIR` computes them."
+        images = " --data_dir=IMAGES" if run.config.dataset == "folder" else ""
+        return f"None yet: `sagan-tf evaluate --workdir=DIR{images}` computes them."
     return "\n".join(
         [
             "| | extractor | this run | held-out real images | noise |",

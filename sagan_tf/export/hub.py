@@ -5,6 +5,7 @@ from sagan_tf.export.card import (
     find_source,
     make_card,
     name_extractor,
+    read_scores,
     write_card,
 )
 from sagan_tf.export.inference import replacing_export
@@ -73,7 +74,7 @@ def _describe(run: "Run") -> Any:
             metric_name=f"{metric} by {name_extractor(record['protocol'])}",
             metric_value=score,
         )
-        for record in run.read_scores()
+        for record in read_scores(run)
         for metric, score in record["scores"].items()
     ]
     return ModelCardData(

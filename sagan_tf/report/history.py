@@ -70,7 +70,7 @@ class History(NamedTuple):
     @property
     def init_from(self) -> str | None:
         """The networks that training started from, None for random ones."""
-        return self.starts[0].get("init_from") if self.starts else None
+        return find_origin(self.starts)
 
     def column(self, name: str) -> np.ndarray:
         """Returns a column of `logs/metrics.csv`; NaN if it is not there."""
@@ -133,7 +133,7 @@ def read_history(workdir: str | Path) -> History:
         scores=_read_scores(folder / "logs" / "evaluation.csv"),
         yardsticks=yardsticks if are_yardsticks(yardsticks) else {},
         evaluations=_read_evaluations(folder / "evaluation"),
-        starts=_read_lines(folder / "logs" / "starts.jsonl"),
+        starts=read_starts(folder),
         data=_read_dict(folder / "data.json"),
         grids={int(p.stem): p for p in sorted(samples) if p.stem.isdecimal()},
     )
@@ -181,8 +181,15 @@ def _read_evaluations(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    return [own for own in map(parse_dict, _read_optional(path).splitlines()) if own]
+def read_starts(folder: Path) -> list[dict[str, Any]]:
+    """Reads when and on what a run was started: `logs/starts.jsonl`, maybe nothing."""
+    lines = _read_optional(folder / "logs" / "starts.jsonl").splitlines()
+    return [start for start in map(parse_dict, lines) if start]
+
+
+def find_origin(starts: Sequence[dict[str, Any]]) -> str | None:
+    """Returns the networks that training started from, None for random ones."""
+    return starts[0].get("init_from") if starts else None
 
 
 def _read_dict(path: Path) -> dict[str, Any]:

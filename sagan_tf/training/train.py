@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import shlex
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -26,9 +27,10 @@ from sagan_tf.data.record import check_record, make_record
 from sagan_tf.errors import UserError
 from sagan_tf.export.saved_model import export_saved_model
 from sagan_tf.files import delete_partial, read_text, unused_path, write_text
-from sagan_tf.flags import describe_command, format_setting
+from sagan_tf.flags import describe_flags, format_setting
 from sagan_tf.model_files import holds_networks
 from sagan_tf.models.builders import build_sagan
+from sagan_tf.report.history import find_origin, read_starts
 from sagan_tf.rows import parse_rows
 from sagan_tf.run import Run
 from sagan_tf.signals import Signals
@@ -362,6 +364,11 @@ def _check_resumable(config: Config) -> None:
             f"{config.workdir} holds networks without what resuming needs. Start a new "
             f"run from them: python -m sagan_tf train {shlex.join(flags)}"
         )
+    if config.data_dir and config.run_dir.resolve() == Path(config.data_dir).resolve():
+        raise UserError(
+            f"--workdir and --data_dir are both {config.workdir}, and the run's grids "
+            "would be among the images: give another --workdir, such as runs/mine"
+        )
 
 
 def _check_same_settings(config: Config, init_from: str | None) -> None:
@@ -383,13 +390,13 @@ def _check_same_settings(config: Config, init_from: str | None) -> None:
         "resume it as it is: "
         f"python -m sagan_tf train {shlex.quote(f'--workdir={config.run_dir}')}"
     )
-    location, unused = init_from or str(saved.run_dir), unused_path(config.run_dir)
+    origin = init_from or find_origin(read_starts(saved.run_dir))
+    unused = shlex.quote(f"--workdir={unused_path(config.run_dir)}")
     raise UserError(
-        f"{message}. To train a new run with these settings: "
-        f"{describe_command(config, config.data_dir)} "
-        f"{shlex.quote(f'--workdir={unused}')}. To start from the networks of "
-        f"{location}: python -m sagan_tf train "
-        f"{shlex.join(_flags_of_new_run(saved, config, location))}"
+        f"{message}. To train a new run with these settings: python -m sagan_tf train "
+        f"{describe_flags(config, config.data_dir, origin)} {unused}. To start from "
+        f"the networks of {saved.run_dir}: python -m sagan_tf train "
+        f"{shlex.join(_flags_of_new_run(saved, config))}"
     )
 
 
@@ -410,8 +417,8 @@ def _check_not_lost(config: Config) -> None:
         )
 
 
-def _flags_of_new_run(former: Config, config: Config, location: str) -> list[str]:
-    """Returns the flags that start a run with `config` from the networks of another."""
+def _flags_of_new_run(former: Config, config: Config) -> list[str]:
+    """Returns the flags that start a run with `config` from another's networks."""
     changed = {
         field.name: field
         for field in dataclasses.fields(config)
@@ -423,7 +430,7 @@ def _flags_of_new_run(former: Config, config: Config, location: str) -> list[str
         for name, field in changed.items()
     )
     return [
-        f"--init_from={location}",
+        f"--init_from={former.run_dir}",
         f"--workdir={unused_path(config.run_dir)}",
         *([] if fits else ["--init_partially"]),
         *(format_setting(name, getattr(config, name)) for name in changed),

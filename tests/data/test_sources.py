@@ -155,6 +155,24 @@ def test_a_folder_is_sorted_by_name_and_ignores_other_files(tmp_path):
     assert labels.tolist() == [-1, -1, -1]
 
 
+def test_the_grids_of_runs_in_a_folder_are_no_images(tmp_path):
+    save_plain(tmp_path / "cats" / "a.png")
+    names = {"run": "logs", "killed": "checkpoints", "handed": "networks.npz"}
+    for folder, name in names.items():
+        save_plain(tmp_path / "runs" / folder / "samples" / "000000.png")
+        (tmp_path / "runs" / folder / "config.json").touch()
+        (tmp_path / "runs" / folder / name).mkdir()
+    save_plain(tmp_path / "logs" / "b.png")  # a folder of images is no run
+    assert Folder(str(tmp_path)).names == ["cats/a.png", "logs/b.png"]
+    assert Folder(str(tmp_path / "runs" / "run")).names == ["samples/000000.png"]
+
+
+def test_a_folder_of_a_similar_name_is_suggested(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    with pytest.raises(UserError, match=r"does not exist\. Did you mean pictures\?"):
+        load_images(folder_config(tmp_path / "picturs"))
+
+
 def test_sub_folders_are_classes(folder):
     images, labels = load_images(folder)
     assert images[:, 0, 0, 0].tolist() == [3, 1, 0, 2]

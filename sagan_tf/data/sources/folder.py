@@ -14,11 +14,17 @@ from sagan_tf.data.sources.base import (
     mode_problem,
 )
 from sagan_tf.errors import UserError
-from sagan_tf.text import printable
+from sagan_tf.model_files import FILE
+from sagan_tf.text import printable, suggest
+
+# What a run directory and exported networks hold beside config.json.
+_OF_RUNS = frozenset({"checkpoints", "logs", FILE})
 
 
 class Folder(Files):
     """Image files in a folder, flat or with one sub-folder per class.
+
+    Runs below it are left out: their grids are no training images.
 
     Args:
         data_dir: The folder.
@@ -58,10 +64,14 @@ class Folder(Files):
     def _found(self) -> tuple[list["_File"], list[str]]:
         """The images, sorted, and a line for each that is none."""
         if not self.root.is_dir():
-            problem = "is neither a folder nor an archive"
-            if not self.root.exists():
-                problem = "does not exist. If the images were moved, give their place"
-            raise UserError(f"--data_dir={self.root} {problem}")
+            if self.root.exists():
+                raise UserError(
+                    f"--data_dir={self.root} is neither a folder nor an archive"
+                )
+            raise UserError(
+                f"--data_dir={self.root} does not exist. {self._suggest_folder()}Give "
+                "the place where the images are now"
+            )
         # By folder, not by the text of the path, in which "." is before "/".
         found = sorted(_walk(self.root), key=lambda file: file.name.split("/"))
         files = [file for file in found if not file.problem]
@@ -72,6 +82,11 @@ class Folder(Files):
             )
         problems = [file for file in found if file.problem]
         return files, [printable(f"{f.name} ({f.problem})") for f in problems]
+
+    def _suggest_folder(self) -> str:
+        """Returns the question whether a folder of a similar name is meant, or `""`."""
+        beside = [path.name for path in self.root.parent.glob("*")]
+        return suggest(self.root.name, beside)
 
 
 class _File(NamedTuple):
@@ -93,8 +108,8 @@ class _File(NamedTuple):
 def _walk(root: Path) -> Iterator[_File]:
     """Yields the image files below a folder.
 
-    Hidden files and folders are left out; links to folders are not followed. Without
-    recursion, which deep folders would exhaust.
+    Hidden files and folders are left out, and runs; links to folders are not followed.
+    Without recursion, which deep folders would exhaust.
     """
     pending = [""]
     while pending:
@@ -104,6 +119,9 @@ def _walk(root: Path) -> Iterator[_File]:
                 visible = [e for e in entries if not e.name.startswith(".")]
         except OSError as error:
             yield _File(folder.rstrip("/"), problem=error.strerror or str(error))
+            continue
+        names = {entry.name for entry in visible}
+        if folder and "config.json" in names and names & _OF_RUNS:
             continue
         for entry in visible:
             name = f"{folder}{entry.name}"
