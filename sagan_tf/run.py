@@ -174,6 +174,12 @@ class Run:
             evaluation.has_class_probabilities(extractor, self.config),
         )
         loaded = evaluation.load_extractor(extractor, self.config)
+        # Bars are hidden without a terminal.
+        print(
+            f"Computing features of up to {num_images:,} generated and {num_real:,} "
+            "real images. Fewer take less time: --num_images, --num_real",
+            flush=True,
+        )
         evaluator = evaluation.Evaluator(loaded, real, possible, seed)
         yardsticks = evaluation.measure_yardsticks(
             evaluator, held_out, self.config, num_images

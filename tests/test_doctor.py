@@ -326,6 +326,8 @@ def test_unreadable_files_warn_and_are_named(report, photos, untrained):
     assert few.startswith("warning 70 images, which the discriminator may memorize\n")
     flags = "--augmentation=color,translation,cutout --horizontal_flip"
     assert few.endswith(f"--dataset=folder --data_dir={photos} {flags}")
+    # The preset `folder` is for a GPU.
+    assert "train --config=faces64 --dataset=folder" in few
 
 
 def test_a_sample_of_many_images_is_read(report, photos, monkeypatch, untrained):

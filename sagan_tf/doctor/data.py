@@ -99,9 +99,14 @@ def check_data(
 
 
 def _check_count(config: Config, total: int) -> Iterator[Finding]:
+    import tensorflow as tf
+
     from sagan_tf.training.train import needs_augmentation
 
     given = [f"--dataset={config.dataset}"]
+    # The networks of the preset `folder` are for a GPU.
+    if config.dataset == "folder" and not tf.config.list_physical_devices("GPU"):
+        given.insert(0, "--config=faces64")
     if config.data_dir:
         given.append(f"--data_dir={config.data_dir}")
     command = f"python -m sagan_tf train {shlex.join(given)}"

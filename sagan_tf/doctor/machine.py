@@ -54,7 +54,8 @@ def check_devices() -> Iterator[Finding]:
             "devices",
             "warning",
             f"{found}. Training on a CPU is for small images",
-            "Start with 32 px: python -m sagan_tf train --dataset=digits",
+            "Start with python -m sagan_tf train --dataset=digits; with pictures: "
+            "--config=faces64 --dataset=folder --data_dir=DIR",
         )
 
 

@@ -21,11 +21,28 @@ if TYPE_CHECKING:
 
 _TASK = "unconditional-image-generation"
 _OTHERS = """
-Without it,
-`onnx/generator.onnx` runs with ONNX Runtime, and `saved_model/` with TensorFlow: the
-inputs are `latents` float32 `[batch, latent_dim]` and, with classes, `labels` int32
-`[batch]`; `images` are float32 in `[-1, 1]`. `keras/generator.keras` is for Keras with
-any backend, and this package's layers."""
+
+Without it, `onnx/generator.onnx` runs with ONNX Runtime:
+
+```python
+import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession("DIR/onnx/generator.onnx")
+latents = np.random.default_rng(0).{draw}.astype(np.float32)
+{labels}images = session.run(["images"], {inputs})[0]
+pixels = np.round((images + 1) * 127.5).astype(np.uint8)  # {shape}
+```
+
+`saved_model/` runs with TensorFlow and has the same inputs; `keras/generator.keras` is
+for Keras with any backend, and this package's layers."""
+# By the distribution of the latents. Clipped is near enough to redrawn for a card.
+_DRAW = {
+    "normal": "standard_normal((16, {}))",
+    "uniform": "uniform(-1, 1, (16, {}))",
+    "truncated": "standard_normal((16, {})).clip(-2, 2)",
+}
+_LABELS = "labels = np.arange(16, dtype=np.int32) % {num_classes}\n"
 
 
 def export_hub(run: "Run", path: str | Path) -> Path:
@@ -55,10 +72,21 @@ def export_hub(run: "Run", path: str | Path) -> Path:
         export_onnx(run.sampler, partial / "onnx")
         write_networks(run, partial)
         metadata = _describe(run).to_yaml()
-        text = make_card(run, _OTHERS)
+        text = make_card(run, _describe_others(run))
         card = ModelCard(f"---\n{metadata}\n---\n\n{text}")
         write_card(partial, str(card), Path(path))
     return Path(path)
+
+
+def _describe_others(run: "Run") -> str:
+    config, num_classes = run.config, run.sampler.num_classes
+    inputs = '{"latents": latents, "labels": labels}'
+    return _OTHERS.format(
+        draw=_DRAW[config.latent_distribution].format(run.generator.latent_dim),
+        labels=_LABELS.format(num_classes=num_classes) if num_classes else "",
+        inputs=inputs if num_classes else '{"latents": latents}',
+        shape=[16, config.image_size, config.image_size, config.channels],
+    )
 
 
 def _describe(run: "Run") -> Any:

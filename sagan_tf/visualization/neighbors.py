@@ -28,6 +28,8 @@ class NeighborDistances(NamedTuple):
         smallest_sample_distance: Float, the smallest of these samples: the median does
             not show a few copies.
         smallest_real_distance: Float, the smallest of these training images.
+        num_doubles: Integer, how many of these training images are there more than
+            once. Their distance is that to the nearest image that differs.
     """
 
     path: Path
@@ -35,6 +37,7 @@ class NeighborDistances(NamedTuple):
     real_distance: float
     smallest_sample_distance: float
     smallest_real_distance: float
+    num_doubles: int
 
 
 def write_neighbors(
@@ -82,15 +85,19 @@ def write_neighbors(
 
     compared = min(_COMPARED, len(real))
     chosen = np.random.default_rng(0).choice(len(real), compared, replace=False)
-    # The nearest is the image itself.
-    _, real_distances = find_nearest(real[chosen], real, 2, flipped)
-    nearest, real_nearest = distances[:, 0], real_distances[:, 1]
+    real_distances = _measure(real[chosen], real, flipped)
+    # Each is there itself. A set with doubles would have a smallest distance of 0.
+    differs = real_distances > 0
+    num_doubles = int((np.sum(~differs, axis=1) > 1).sum())
+    real_nearest = real_distances.min(axis=1, where=differs, initial=np.inf)
+    nearest = distances[:, 0]
     return NeighborDistances(
         path,
         float(np.median(nearest)),
         float(np.median(real_nearest)),
         float(nearest.min()),
         float(real_nearest.min()),
+        num_doubles,
     )
 
 
@@ -111,15 +118,21 @@ def find_nearest(
         float64 `[N, count]`: the root mean square difference of the pixels, from 0 to
         255.
     """
-    distances = _measure(images, others)
-    if flipped:
-        distances = np.minimum(distances, _measure(images[:, :, ::-1], others))
+    distances = _measure(images, others, flipped)
     indices = np.argsort(distances, axis=1, kind="stable")[:, :count]
-    nearest = np.take_along_axis(distances, indices, axis=1)
-    return indices, nearest / np.sqrt(images[0].size)
+    return indices, np.take_along_axis(distances, indices, axis=1)
 
 
-def _measure(images: np.ndarray, others: np.ndarray) -> np.ndarray:
+def _measure(images: np.ndarray, others: np.ndarray, flipped: bool) -> np.ndarray:
+    """Returns all distances, float64 `[N, M]`; see `find_nearest`."""
+    distances = _measure_unflipped(images, others)
+    if flipped:
+        mirrored = _measure_unflipped(images[:, :, ::-1], others)
+        distances = np.minimum(distances, mirrored)
+    return distances / np.sqrt(images[0].size)
+
+
+def _measure_unflipped(images: np.ndarray, others: np.ndarray) -> np.ndarray:
     from sklearn.metrics.pairwise import euclidean_distances  # slow to import
 
     flat = _flatten(images)

@@ -567,6 +567,14 @@ def test_a_run_keeps_its_classes_when_a_folder_changes(tmp_path):
         load_images(config)
 
 
+def test_sub_folders_of_unsupported_pictures_are_no_classes(tmp_path):
+    for name in ("cat/a.heic", "dog/b.heic"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match="no classes, as no picture in its sub-folders"):
+        with_classes(folder_config(tmp_path))
+
+
 def test_unconditional_runs_look_for_no_classes(tmp_path):
     config = Config(dataset="folder", data_dir=str(tmp_path / "nowhere"))
     assert with_classes(config) is config

@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import re
 import shutil
 
 import numpy as np
@@ -6,6 +8,7 @@ import pytest
 
 from sagan_tf import load_run
 from sagan_tf.errors import UserError
+from sagan_tf.export.hub import _describe_others
 from sagan_tf.export.onnx import open_onnx
 
 
@@ -29,9 +32,33 @@ def test_a_folder_for_the_hub_has_metadata_and_runs(workdir, tmp_path):
     inputs = {"latents": np.asarray(run.sampler.latents(2))}
     images = open_onnx(folder / "onnx" / "generator.onnx")(inputs)["images"]
     np.testing.assert_allclose(images, run.generator(inputs["latents"]), atol=1e-4)
+    (code,) = re.findall(r"```python\n(import numpy.*?)```", card.text, re.DOTALL)
+    shown: dict = {}
+    exec(code.replace("DIR", str(folder)), shown)
+    assert shown["pixels"].shape == (16, 32, 32, 1)
     np.testing.assert_allclose(
         load_run(folder).generate(2).astype(int), run.generate(2), atol=1
     )
+
+
+@pytest.mark.parametrize("distribution", ["normal", "uniform", "truncated"])
+def test_the_card_draws_the_latents_of_the_run(distribution, workdir):
+    run = load_run(workdir)
+    run.config = dataclasses.replace(run.config, latent_distribution=distribution)
+    run.sampler.num_classes = 3
+    code = _describe_others(run).partition("```python")[2].partition("```")[0]
+    lines = [
+        line for line in code.splitlines() if line.startswith(("latents", "labels"))
+    ]
+    shown = {"np": np}
+    exec("\n".join(lines), shown)
+    latents = shown["latents"]
+    assert latents.shape == (16, run.generator.latent_dim)
+    assert latents.dtype == np.float32
+    largest = {"normal": 6, "uniform": 1, "truncated": 2}[distribution]
+    assert largest / 2 < np.abs(latents).max() <= largest
+    assert shown["labels"].tolist() == [*[0, 1, 2] * 5, 0]
+    assert '{"latents": latents, "labels": labels}' in code
 
 
 def test_another_format_is_refused(workdir):

@@ -87,6 +87,8 @@ def with_classes(config: Config, download: bool = True) -> Config:
     names = source.class_names()
     if len(names) < 2:
         found = f"the one class {names[0]}" if names else "no classes"
+        if not names and isinstance(source, Files) and "/" in "".join(source.names):
+            found += ", as no picture in its sub-folders can be read,"
         raise UserError(
             f"{source.description} has {found}, and conditional networks need two or "
             "more. Give a folder, or an archive, with one sub-folder per class, or "

@@ -39,8 +39,8 @@ class Folder(Files):
     def __init__(self, data_dir: str | None, classes: tuple[str, ...] = ()):
         if data_dir is None:
             raise UserError(
-                "--dataset=folder needs --data_dir=DIR, the folder of images, or a zip "
-                "or tar archive of them"
+                "A folder of images needs --data_dir=DIR: the folder, or a zip or tar "
+                "archive of images"
             )
         super().__init__(classes)
         self.root, self.description = Path(data_dir), printable(str(data_dir))

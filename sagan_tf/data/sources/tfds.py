@@ -56,7 +56,9 @@ class TFDS(Source):
         self._tfds = tfds
         _refuse_code(name, data_dir)
         try:
-            self._builder = tfds.builder(name, data_dir=data_dir)
+            # It warns of each folder of that name that is none of its sets.
+            with _hidden_warnings():
+                self._builder = tfds.builder(name, data_dir=data_dir)
         except tfds.core.DatasetNotFoundError:
             raise UserError(f"TensorFlow Datasets has no set named {name!r}") from None
         # A known data set, but not this config of it; or damaged files, in many ways.
@@ -67,8 +69,8 @@ class TFDS(Source):
         if data_dir and not self.is_prepared() and _holds_pictures(data_dir):
             raise UserError(
                 f"{data_dir} holds pictures, not {name} as TensorFlow Datasets "
-                "prepares it. To train on the pictures: --dataset=folder, with "
-                "--config=NAME for the settings of a preset"
+                "prepares it. Give the folder of that, or train on the pictures: "
+                "train --dataset=folder, with --config=NAME for a preset's settings"
             )
 
     def is_prepared(self) -> bool:
