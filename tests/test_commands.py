@@ -468,6 +468,20 @@ def test_other_settings_are_refused(workdir, fails):
     assert f"To train a new run with these settings: {command}. To start from" in said
 
 
+def test_a_fine_tuned_run_with_other_settings_starts_from_the_same_networks(
+    workdir, tmp_path, fails
+):
+    copy = tmp_path / "run"
+    shutil.copytree(workdir, copy)
+    starts = copy / "logs" / "starts.jsonl"
+    start = json.loads(starts.read_text())
+    starts.write_text(json.dumps({**start, "init_from": "runs/first@best"}) + "\n")
+    said = fails("train", f"--workdir={copy}", *TINY, "--batch_size=16")
+    new = f" --init_from=runs/first@best --workdir={copy}_2. To start from the networks"
+    assert new in said
+    assert f"networks of {copy}: python -m sagan_tf train --init_from={copy} " in said
+
+
 def test_a_high_precision_of_noise_is_explained():
     def note(own, noise):
         result = SimpleNamespace(

@@ -486,6 +486,24 @@ def test_changed_data_are_noticed_when_a_run_is_resumed(tmp_path):
     assert train(longer, accept_changed_data=True).step == 4
 
 
+def test_a_run_among_its_images_is_not_trained_on(tmp_path):
+    from tests.data.test_record import write_picture
+
+    for number in range(9):
+        write_picture(tmp_path / f"{number}.png", 20 * number)
+    config = dataclasses.replace(CONFIG, dataset="folder", data_dir=str(tmp_path))
+    run_dir = tmp_path / "runs" / "folder"
+    config = dataclasses.replace(config, workdir=str(run_dir), steps=1)
+    train(config)
+    assert list((run_dir / "samples").glob("*.png"))
+    assert train(dataclasses.replace(config, steps=2)).step == 2  # the same data
+    assert json.loads((run_dir / "data.json").read_text())["num_images"] == 9
+    same = dataclasses.replace(config, workdir=f"{tmp_path}/runs/..")
+    with pytest.raises(UserError, match="grids would be among the images: give ano"):
+        train(same)
+    assert not (tmp_path / "config.json").exists()
+
+
 def test_skipped_files_are_listed_and_few_images_are_said(tmp_path, capsys):
     from tests.data.test_record import write_picture
 
