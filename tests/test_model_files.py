@@ -181,8 +181,8 @@ def test_no_folder_of_the_machine_is_handed_on(workdir, tmp_path):
 @pytest.mark.parametrize(
     ("step", "last", "said"),
     [
-        (228, 200, "228 steps (the first 200 in 40 s), stopped before step 11,000."),
-        (200, 200, "200 steps in 40 s, stopped before step 11,000."),
+        (228, 200, "228 of 11,000 steps (the first 200 in 40 s)."),
+        (200, 200, "200 of 11,000 steps in 40 s."),
         (100, 200, "100 steps in 20 s, of a run to step 200."),
         (11_000, 11_000, "11,000 steps in 36.7 min."),
     ],

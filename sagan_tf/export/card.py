@@ -200,7 +200,7 @@ def without_folders(text: str) -> str:
     return re.sub(r"(?<!\S)/(?=\S)(?:.*/)?", "", text)
 
 
-def read_scores(run: "Run") -> list[dict[str, Any]]:
+def public_scores(run: "Run") -> list[dict[str, Any]]:
     """Returns `run.read_scores()` without the folders of the machine."""
     return _map_texts(without_folders, run.read_scores())
 
@@ -231,18 +231,18 @@ def _describe_origin(history: History | None) -> str:
 def _describe_time(history: History | None, run: "Run") -> str:
     if history is None:
         return "How long it took is not recorded."
-    text = f"{run.step:,} steps"
+    last, planned = history.last_step, run.config.steps
+    is_shorter = last <= run.step < planned
+    text = f"{run.step:,}{f' of {planned:,}' * is_shorter} steps"
     # A run that was stopped may have logged nothing since the last interval.
-    logged = min(run.step, history.last_step)
+    logged = min(run.step, last)
     seconds = 3600 * float(history.hours(logged))
     if math.isfinite(seconds):
         time = format_duration(seconds)
         is_all = logged == run.step
         text += f" in {time}" if is_all else f" (the first {logged:,} in {time})"
-    if run.step < history.last_step:
-        text += f", of a run to step {history.last_step:,}"
-    elif run.step < run.config.steps:
-        text += f", stopped before step {run.config.steps:,}"
+    if run.step < last:
+        text += f", of a run to step {last:,}"
     return "".join([text, ".", *dict.fromkeys(map(_describe_start, history.starts))])
 
 
@@ -258,7 +258,7 @@ def _describe_start(start: dict[str, Any]) -> str:
 
 def _describe_scores(run: "Run") -> str:
     rows, protocols = [], []
-    for record in read_scores(run):
+    for record in public_scores(run):
         protocol, yardsticks = record["protocol"], record.get("yardsticks", {})
         protocols.append(f"- {json.dumps(protocol)}")
         for name, score in record["scores"].items():

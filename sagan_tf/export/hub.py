@@ -5,7 +5,7 @@ from sagan_tf.export.card import (
     find_source,
     make_card,
     name_extractor,
-    read_scores,
+    public_scores,
     write_card,
 )
 from sagan_tf.export.inference import replacing_export
@@ -102,7 +102,7 @@ def _describe(run: "Run") -> Any:
             metric_name=f"{metric} by {name_extractor(record['protocol'])}",
             metric_value=score,
         )
-        for record in read_scores(run)
+        for record in public_scores(run)
         for metric, score in record["scores"].items()
     ]
     return ModelCardData(

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from sagan_tf.config import Config
-from sagan_tf.export.card import make_card, read_scores, write_card
+from sagan_tf.export.card import make_card, public_scores, write_card
 from sagan_tf.export.inference import replacing_export
 from sagan_tf.files import write_text
 from sagan_tf.model_files import FILE, save_networks
@@ -60,6 +60,6 @@ def write_networks(run: Run, folder: Path) -> None:
     write_text(folder / "config.json", config.to_json())
     save_networks(run, folder / FILE)
     # Always there, so that it is known as a file of an export.
-    write_text(folder / SCORES, json.dumps(read_scores(run), indent=2) + "\n")
+    write_text(folder / SCORES, json.dumps(public_scores(run), indent=2) + "\n")
     num_images = count_samples(config.image_size)
     load_run(folder).sample(folder / "samples.png", num_images=num_images)
