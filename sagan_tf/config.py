@@ -15,6 +15,7 @@ from typing import Any
 
 from sagan_tf.errors import UserError
 from sagan_tf.files import find_bundled, read_json, write_text
+from sagan_tf.text import suggest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -669,9 +670,10 @@ def _suggest_run(workdir: Path) -> str:
     if runs:
         more = ", ..." if len(runs) > _NAMED else ""
         return f"It holds runs: {', '.join(map(str, runs[:_NAMED]))}{more}"
-    bundled = _find_runs(find_bundled("pretrained"))
     known = _find_runs(workdir.parent)
-    known += [Path("pretrained", path.name) for path in bundled]
+    if workdir.parent in (Path("."), Path("pretrained")):
+        bundled = _find_runs(find_bundled("pretrained"))
+        known += [Path("pretrained", path.name) for path in bundled]
     close = difflib.get_close_matches(workdir.name, [path.name for path in known], n=1)
     if close:
         meant = next(path for path in known if path.name == close[0])
@@ -723,9 +725,10 @@ def load_preset(preset: str | Path) -> Config:
     if str(preset) in preset_names():
         path = presets_dir() / f"{preset}.py"
     if not path.is_file():
+        hint = suggest(path.name, preset_names())
         raise UserError(
-            f"There is no config file {path}. Give a Python file with get_config(), or "
-            f"a preset: {', '.join(preset_names())}"
+            f"There is no config file {path}. {hint}Give a Python file with "
+            f"get_config(), or a preset: {', '.join(preset_names())}"
         )
     try:
         values = runpy.run_path(str(path))

@@ -10,6 +10,7 @@ import numpy as np
 from sagan_tf.arrays import load_arrays
 from sagan_tf.errors import UserError
 from sagan_tf.files import find_bundled, replacing
+from sagan_tf.text import suggest
 
 if TYPE_CHECKING:
     from sagan_tf.models.sagan import SAGAN
@@ -53,8 +54,9 @@ def pretrained_workdir(name: str) -> str:
         UserError: if there are none of that name.
     """
     if name not in pretrained_names():
+        hint = suggest(name.removeprefix("pretrained/"), pretrained_names())
         raise UserError(
-            f"There are no pretrained networks {name!r}. There are "
+            f"There are no pretrained networks {name!r}. {hint}There are "
             f"{', '.join(pretrained_names())}"
         )
     return str(_pretrained_dir() / name)

@@ -176,8 +176,8 @@ class Run:
         loaded = evaluation.load_extractor(extractor, self.config)
         # Bars are hidden without a terminal.
         print(
-            f"Computing features of up to {num_images:,} generated and {num_real:,} "
-            "real images. Fewer take less time: --num_images, --num_real",
+            f"Computing features of up to {num_images:,} samples and {num_real:,} real "
+            "images. Fewer take less time: --num_images, --num_real",
             flush=True,
         )
         evaluator = evaluation.Evaluator(loaded, real, possible, seed)

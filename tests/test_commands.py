@@ -1,10 +1,13 @@
 """The commands as a user calls them, in this process."""
 
+import contextlib
 import dataclasses
 import importlib
 import inspect
 import json
 import shutil
+import signal
+import socket
 from types import SimpleNamespace
 
 import keras
@@ -480,6 +483,52 @@ def test_a_fine_tuned_run_with_other_settings_starts_from_the_same_networks(
     new = f" --init_from=runs/first@best --workdir={copy}_2. To start from the networks"
     assert new in said
     assert f"networks of {copy}: python -m sagan_tf train --init_from={copy} " in said
+
+
+def test_other_settings_with_a_missing_folder_name_the_folder(workdir, tmp_path, fails):
+    copy = tmp_path / "run"
+    shutil.copytree(workdir, copy)
+    for given, message in (
+        ([f"--data_dir={tmp_path / 'rum'}"], "does not exist. Did you mean run?"),
+        ([], "A folder of images needs --data_dir=DIR"),
+    ):
+        said = fails("train", f"--workdir={copy}", "--dataset=folder", *given)
+        assert message in said
+
+
+def test_an_import_that_is_interrupted_is_stopped(monkeypatch, capsys):
+    def interrupt(arguments):
+        with contextlib.suppress(KeyboardInterrupt):  # as imports of modules in C++ do
+            signal.raise_signal(signal.SIGINT)
+        raise ImportError("generic_type is already registered")
+
+    monkeypatch.setattr("sagan_tf.commands.main._run", interrupt)
+    assert run_command(["train"]) == 130
+    assert capsys.readouterr().err == "Stopped\n"
+
+
+def test_what_a_killed_export_left_is_deleted(workdir, tmp_path, call):
+    copy = tmp_path / "run"
+    shutil.copytree(workdir, copy)
+    left = copy / "export" / f".partial-{socket.gethostname()}-99999999-keras"
+    left.mkdir(parents=True)
+    call("export", f"--workdir={copy}", "--format=networks")
+    names = {path.name for path in (copy / "export").iterdir()}
+    assert "networks" in names and left.name not in names
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["sample", "--pretrained=face64"], "Did you mean faces64?"),
+        (["sample", "--pretrained=pretrained/faces64"], "Did you mean faces64?"),
+        (["train", "--config=face64"], "Did you mean faces64?"),
+        (["sample", "--workdir=runs/faces64"], "Train one with"),
+    ],
+)
+def test_near_names_are_suggested(arguments, hint, fails, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert hint in fails(*arguments)
 
 
 def test_a_high_precision_of_noise_is_explained():

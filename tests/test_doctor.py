@@ -202,6 +202,14 @@ def test_changed_data_of_a_run_fail(report, run, photos, monkeypatch, untrained)
     assert code == 0 and "a sample of 69 was read" in lines["data"][0]
 
 
+def test_a_folder_of_runs_is_no_run(report, run, untrained):
+    code, lines, _ = report(f"--workdir={run.parent}")
+    assert code == 1 and "checkpoints" not in lines
+    (line,) = lines["config.json"]
+    assert f"It holds runs: {run}" in line and "Restore" not in line
+    assert "->  Give the directory of a run" in line
+
+
 def test_a_run_without_its_data_is_no_failure(report, run, photos, untrained):
     missing = str(photos / "missing")
     save_config(Config(**SMALL, dataset="folder", data_dir=missing, workdir=str(run)))

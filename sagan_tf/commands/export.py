@@ -5,6 +5,7 @@ from pathlib import Path
 from absl import flags
 
 from sagan_tf.commands.run_flags import define_run_flags, definers, open_run
+from sagan_tf.files import delete_partial
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -38,5 +39,7 @@ def run(values: flags.FlagValues) -> None:
         output = values.output
         if output and len(values.format) > 1:
             output = Path(output, name)
+        output = Path(output or run.config.run_dir / "export" / name)
+        delete_partial(output.parent)  # of exports that were killed
         path = run.export(output, format=name)
         print(f"{FORMATS[name].title} of step {run.step} saved to {path}", flush=True)

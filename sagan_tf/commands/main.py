@@ -44,8 +44,12 @@ def run_command(arguments: list[str]) -> int:
         Ctrl-C, 143 after SIGTERM.
     """
     try:
-        with Signals():
-            _run(arguments)
+        with Signals() as signals:
+            try:
+                _run(arguments)
+            except ImportError:
+                signals.check()  # an import that is interrupted may fail in any way
+                raise
         return 0
     except UserError as error:
         message = str(error)

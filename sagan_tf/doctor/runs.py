@@ -9,6 +9,8 @@ from sagan_tf.doctor.findings import COMMAND, Check, Finding, describe, shorten
 from sagan_tf.files import read_json, read_text
 from sagan_tf.rows import parse_rows
 
+# What only a run directory and exported networks have.
+_OF_RUNS = ("config.json", "checkpoints", "logs", "networks.npz")
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"  # of the names of tensors in a checkpoint
 
 
@@ -26,7 +28,7 @@ def find_folder(workdir: str) -> Path:
 
 def list_checks(workdir: Path) -> list[Check]:
     """Returns the checks of a run directory."""
-    if not workdir.is_dir():
+    if not any((workdir / name).exists() for name in _OF_RUNS):
         remedy = f"Give the directory of a run: {COMMAND} --workdir=runs/digits"
         return [Check("config.json", lambda: check_config(workdir), remedy, False)]
     copy = "Restore the file from a copy"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _TASK = "unconditional-image-generation"
 _OTHERS = """
 
-Without it, `onnx/generator.onnx` runs with ONNX Runtime:
+Without it, `onnx/generator.onnx` runs with ONNX Runtime (`pip install onnxruntime`):
 
 ```python
 import numpy as np

@@ -20,7 +20,7 @@ from sagan_tf.config import (
     load_config,
     save_config,
 )
-from sagan_tf.data import load_data, make_dataset, with_classes
+from sagan_tf.data import load_data, make_dataset, open_source, with_classes
 from sagan_tf.data.pipeline import data_errors
 from sagan_tf.data.prepared import LoadedData
 from sagan_tf.data.record import check_record, make_record
@@ -384,6 +384,8 @@ def _check_same_settings(config: Config, init_from: str | None) -> None:
     differences = saved.differences(config)
     if not differences:
         return
+    if config.dataset == "folder":
+        open_source(config).pictures()  # no command works with a folder that is missing
     shown = [f"{name}: {old} -> {new}" for name, (old, new) in differences.items()]
     message = (
         f"{config.workdir} holds a run with other settings: {'; '.join(shown)}. To "

@@ -99,6 +99,7 @@ def test_noise_is_uniform_and_always_the_same():
     assert abs(neighbors[0, 1]) < 0.005
 
 
+@pytest.mark.exhaustive
 def test_a_second_evaluation_computes_no_yardstick():
     seen = []
     extractor = make_extractor(seen)
