@@ -56,6 +56,10 @@ EXTRACTORS = ("auto", "classifier", "inception")
 # What a config that was read from a file has before the path of a model.
 _FROM_FILE = "named in config.json: "
 
+# What a run directory and exported networks have beside config.json.
+RUN_CONTENTS = ("checkpoints", "logs", "networks.npz")
+# Where what is made with networks of the package is written.
+PRETRAINED_OUTPUTS = "runs/pretrained"
 _NAMED = 5  # runs that a message names
 _COUNT = Range(1)
 _SHARE = Range(0, 1)
@@ -654,7 +658,7 @@ def load_config(workdir: str | Path) -> Config:
         )
     if not path.exists():
         raise UserError(
-            f"There is no run in {workdir}: {path} is missing. "
+            f"There is no run in {Path(workdir)}: {path} is missing. "
             f"{_suggest_run(Path(workdir))}"
         )
     values = read_json(path)
@@ -674,11 +678,16 @@ def _suggest_run(workdir: Path) -> str:
     if workdir.parent in (Path("."), Path("pretrained")):
         bundled = _find_runs(find_bundled("pretrained"))
         known += [Path("pretrained", path.name) for path in bundled]
+    if workdir in known:
+        return (
+            "These networks come with the package. To start a run from them: python -m "
+            f"sagan_tf train --init_from={workdir} --workdir=runs/mine"
+        )
     close = difflib.get_close_matches(workdir.name, [path.name for path in known], n=1)
     if close:
         meant = next(path for path in known if path.name == close[0])
         return f"Did you mean {meant}?"
-    if workdir.exists():
+    if workdir.is_file() or any(workdir.glob("*")):
         return "Give the directory of a run, such as runs/digits"
     flag = shlex.quote(f"--workdir={workdir}")
     return f"Train one with: python -m sagan_tf train --dataset=digits {flag}"

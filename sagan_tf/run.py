@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sagan_tf.config import Config, load_config
+from sagan_tf.config import PRETRAINED_OUTPUTS, Config, load_config
 from sagan_tf.errors import UserError
 from sagan_tf.files import unused_path
 from sagan_tf.model_files import FILE, find_pretrained, load_networks
@@ -174,12 +174,6 @@ class Run:
             evaluation.has_class_probabilities(extractor, self.config),
         )
         loaded = evaluation.load_extractor(extractor, self.config)
-        # Bars are hidden without a terminal.
-        print(
-            f"Computing features of up to {num_images:,} samples and {num_real:,} real "
-            "images. Fewer take less time: --num_images, --num_real",
-            flush=True,
-        )
         evaluator = evaluation.Evaluator(loaded, real, possible, seed)
         yardsticks = evaluation.measure_yardsticks(
             evaluator, held_out, self.config, num_images
@@ -308,7 +302,7 @@ def load_run(workdir: str | Path, best: bool = False, step: int | None = None) -
     folder = pretrained or Path(workdir)
     config = load_config(folder)
     if pretrained:  # which is not the place to write to
-        output = Path("runs", "pretrained", pretrained.name)
+        output = Path(PRETRAINED_OUTPUTS, pretrained.name)
         config = dataclasses.replace(config, workdir=str(output))
     model = build_sagan(config)
     if not find_checkpoints(folder) and (folder / FILE).exists():

@@ -483,6 +483,9 @@ def test_a_fine_tuned_run_with_other_settings_starts_from_the_same_networks(
     new = f" --init_from=runs/first@best --workdir={copy}_2. To start from the networks"
     assert new in said
     assert f"networks of {copy}: python -m sagan_tf train --init_from={copy} " in said
+    # Networks of another size cannot start from those.
+    said = fails("train", f"--workdir={copy}", *TINY, "--width=16")
+    assert "--init_from=runs/first" not in said and "--init_partially" in said
 
 
 def test_other_settings_with_a_missing_folder_name_the_folder(workdir, tmp_path, fails):

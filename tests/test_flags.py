@@ -289,9 +289,13 @@ def test_what_is_no_run_is_not_proposed_as_one(tmp_path, monkeypatch):
     for name in ("runs/digits", "runs/mine"):
         save_config(Config(workdir=name))
     Path("photos").mkdir()
+    Path("photos", "a.png").touch()
+    Path("empty").mkdir()
     for workdir, hint in (
         ("runs", r"It holds runs: runs/digits, runs/mine$"),
         ("photos", r"missing\. Give the directory of a run, such as runs/digits$"),
+        ("empty", r"missing\. Train one with: .* --workdir=empty$"),
+        ("pretrained/faces64", "train --init_from=pretrained/faces64 --workdir=runs/"),
         ("faces64", r"Did you mean pretrained/faces64\?$"),
         ("pretrained/face64", r"Did you mean pretrained/faces64\?$"),
     ):

@@ -114,7 +114,7 @@ def test_networks_of_a_run_in_half_precision_compute_in_float32(workdir, tmp_pat
 
 def test_the_card_says_how_it_was_made(folder):
     card = (folder / "README.md").read_text()
-    assert "--config=digits " in card and " --width=8 " in card
+    assert "sagan-tf train --config=digits " in card and " --width=8 " in card
     assert "12 steps in" in card and "UCI repository" in card
     assert "None yet: `sagan-tf evaluate" in card
 
@@ -130,9 +130,14 @@ def test_the_card_names_the_networks_that_a_run_started_from(folder, workdir, tm
     assert "from the networks of `pretrained/faces64`, whose data and license" in card
     assert " --init_from=pretrained/faces64 --workdir=runs/copy\n```" in card
     path.write_text(json.dumps({**start, "init_from": "/home/ann/runs/a@best"}) + "\n")
-    card = make_card(load_run(copy))
+    run = load_run(copy)
+    run.config = dataclasses.replace(run.config, evaluation_extractor="/home/ann/e.h5")
+    card = make_card(run)
     assert "networks of `a@best`" in card and " --init_from=a@best " in card
     assert "/home" not in card
+    shown = str(REPOSITORY / "pretrained" / "faces64") + "/"
+    path.write_text(json.dumps({**start, "init_from": shown}) + "\n")
+    assert " --init_from=pretrained/faces64 " in make_card(load_run(copy))
     assert "It started from" not in (folder / "README.md").read_text()
 
 
@@ -161,7 +166,7 @@ def test_scores_go_with_the_networks(workdir, tmp_path):
 def test_no_folder_of_the_machine_is_handed_on(workdir, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(workdir, copy)
-    named = "held-out images of /home/ann/my cats/small, at 32 px"
+    named = "held-out images of /home/ann/my cats/small/, at 32 px"
     protocol = {"real": "/home/ann/my cats, crop of 160 px, at 32 px", "num_real": 9}
     yardsticks = {"held_out": Yardstick(named, 5, {"frechet": 1.0})}
     path = records_path(copy, 12)

@@ -68,7 +68,13 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def run(values: flags.FlagValues) -> None:
     """Runs the command."""
-    result = open_run(values).evaluate(
+    run = open_run(values)
+    print(
+        f"Comparing up to {values.num_images:,} samples with {values.num_real:,} real "
+        "images. Fewer take less time: --num_images, --num_real",
+        flush=True,
+    )
+    result = run.evaluate(
         metrics=values.metrics,
         extractor=values.extractor,
         num_images=values.num_images,

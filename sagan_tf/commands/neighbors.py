@@ -38,13 +38,13 @@ def run(values: flags.FlagValues) -> None:
     )
     print("Distance to the nearest training image (RMS of the pixels, 0 to 255):")
     print("                               median   smallest")
-    _, sample, real, smallest_sample, smallest_real, num_doubles = result
+    _, sample, real, smallest_sample, smallest_real, num_duplicates = result
     print(f"  of samples                 {sample:9.2f}  {smallest_sample:9.2f}")
     print(f"  of other training images   {real:9.2f}  {smallest_real:9.2f}")
-    if num_doubles:
+    if num_duplicates:
         print(
-            f"Of the training images compared, {num_doubles} are there more than once: "
-            "their distance is that to the nearest one that differs."
+            f"Training images compared that exist more than once: {num_duplicates}. "
+            "Their distance is that to the nearest image that differs."
         )
     print("A sample much closer than training images are to one another is a copy.")
     print(f"Samples, each with its nearest training images, saved to {result.path}")

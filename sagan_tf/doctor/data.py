@@ -77,7 +77,7 @@ def check_data(
             f"be read: {shorten(data.skipped)}",
             "Replace or delete them; training skips them",
         )
-    yield from _check_count(config, total)
+    yield from _check_count(config, total, is_of_run)
     if config.conditional:
         with_classes(config, download=False)  # raises without classes
         if unlabeled := int((data.labels < 0).sum()):
@@ -98,14 +98,15 @@ def check_data(
             )
 
 
-def _check_count(config: Config, total: int) -> Iterator[Finding]:
+def _check_count(config: Config, total: int, is_of_run: bool) -> Iterator[Finding]:
     import tensorflow as tf
 
     from sagan_tf.training.train import needs_augmentation
 
     given = [f"--dataset={config.dataset}"]
     # The networks of the preset `folder` are for a GPU.
-    if config.dataset == "folder" and not tf.config.list_physical_devices("GPU"):
+    has_gpu = bool(tf.config.list_physical_devices("GPU"))
+    if config.dataset == "folder" and not is_of_run and not has_gpu:
         given.insert(0, "--config=faces64")
     if config.data_dir:
         given.append(f"--data_dir={config.data_dir}")

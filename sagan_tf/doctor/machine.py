@@ -55,7 +55,7 @@ def check_devices() -> Iterator[Finding]:
             "warning",
             f"{found}. Training on a CPU is for small images",
             "Start with python -m sagan_tf train --dataset=digits; with pictures: "
-            "--config=faces64 --dataset=folder --data_dir=DIR",
+            "python -m sagan_tf train --config=faces64 --dataset=folder --data_dir=DIR",
         )
 
 

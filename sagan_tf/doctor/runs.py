@@ -4,13 +4,11 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from sagan_tf.config import load_config
+from sagan_tf.config import RUN_CONTENTS, load_config
 from sagan_tf.doctor.findings import COMMAND, Check, Finding, describe, shorten
 from sagan_tf.files import read_json, read_text
 from sagan_tf.rows import parse_rows
 
-# What only a run directory and exported networks have.
-_OF_RUNS = ("config.json", "checkpoints", "logs", "networks.npz")
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"  # of the names of tensors in a checkpoint
 
 
@@ -28,7 +26,7 @@ def find_folder(workdir: str) -> Path:
 
 def list_checks(workdir: Path) -> list[Check]:
     """Returns the checks of a run directory."""
-    if not any((workdir / name).exists() for name in _OF_RUNS):
+    if not any((workdir / name).exists() for name in ("config.json", *RUN_CONTENTS)):
         remedy = f"Give the directory of a run: {COMMAND} --workdir=runs/digits"
         return [Check("config.json", lambda: check_config(workdir), remedy, False)]
     copy = "Restore the file from a copy"

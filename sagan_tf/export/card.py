@@ -1,5 +1,6 @@
 """The model card of a run: what it is, how it was made, and what it scores."""
 
+import dataclasses
 import json
 import math
 import re
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sagan_tf.config import Config
 from sagan_tf.errors import UserError
 from sagan_tf.files import read_text, unused_path, write_text
-from sagan_tf.flags import describe_flags
+from sagan_tf.flags import describe_flags, split_location
+from sagan_tf.model_files import find_pretrained
 from sagan_tf.report.history import History, read_history
 from sagan_tf.text import count, format_duration
 
@@ -144,11 +146,15 @@ DIR is the folder of this file. Both need the package sagan_tf.{others}
 
 
 def _describe_command(run: "Run", history: History | None) -> str:
-    config, origin = run.config, history and history.init_from
+    # An extractor of one's own is a path.
+    config = dataclasses.replace(
+        run.config, evaluation_extractor=Config().evaluation_extractor
+    )
     images = "IMAGES" if config.dataset == "folder" else None
-    if not origin:
+    origin = history.init_from if history else None
+    if origin is None:
         return f"sagan-tf train {describe_flags(config, images)}"
-    flags = describe_flags(config, images, without_folders(origin))
+    flags = describe_flags(config, images, _name_networks(origin))
     return f"sagan-tf train {flags} {shlex.quote(f'--workdir=runs/{run.name}')}"
 
 
@@ -197,7 +203,16 @@ def without_folders(text: str) -> str:
     A path tells where somebody keeps images, and often a name: `"/home/ann/cats, at 64
     px"` becomes `"cats, at 64 px"`.
     """
+    text = re.sub(r"/(?=,|$)", "", text)  # at the end of a path
     return re.sub(r"(?<!\S)/(?=\S)(?:.*/)?", "", text)
+
+
+def _name_networks(location: str) -> str:
+    """Returns `WORKDIR@STEP` without the folders of the machine."""
+    workdir = split_location(location)[0]
+    pretrained = find_pretrained(workdir)
+    name = f"pretrained/{pretrained.name}" if pretrained else without_folders(workdir)
+    return name + location[len(workdir) :]
 
 
 def public_scores(run: "Run") -> list[dict[str, Any]]:
@@ -222,7 +237,7 @@ def _describe_number(history: History | None) -> str:
 def _describe_origin(history: History | None) -> str:
     origins = [start.get("init_from") for start in history.starts] if history else []
     return "".join(
-        f"\n\nIt started from the networks of `{without_folders(origin)}`, whose data "
+        f"\n\nIt started from the networks of `{_name_networks(origin)}`, whose data "
         "and license count for it too."
         for origin in dict.fromkeys(filter(None, origins))
     )

@@ -364,7 +364,9 @@ def _check_resumable(config: Config) -> None:
             f"{config.workdir} holds networks without what resuming needs. Start a new "
             f"run from them: python -m sagan_tf train {shlex.join(flags)}"
         )
-    if config.data_dir and config.run_dir.resolve() == Path(config.data_dir).resolve():
+    is_new = not (config.run_dir / "config.json").exists()
+    images = config.data_dir if config.dataset == "folder" and is_new else None
+    if images and config.run_dir.resolve() == Path(images).resolve():
         raise UserError(
             f"--workdir and --data_dir are both {config.workdir}, and the run's grids "
             "would be among the images: give another --workdir, such as runs/mine"
@@ -393,6 +395,8 @@ def _check_same_settings(config: Config, init_from: str | None) -> None:
         f"python -m sagan_tf train {shlex.quote(f'--workdir={config.run_dir}')}"
     )
     origin = init_from or find_origin(read_starts(saved.run_dir))
+    if not _networks_fit(saved, config):
+        origin = None
     unused = shlex.quote(f"--workdir={unused_path(config.run_dir)}")
     raise UserError(
         f"{message}. To train a new run with these settings: python -m sagan_tf train "
@@ -421,19 +425,29 @@ def _check_not_lost(config: Config) -> None:
 
 def _flags_of_new_run(former: Config, config: Config) -> list[str]:
     """Returns the flags that start a run with `config` from another's networks."""
-    changed = {
-        field.name: field
-        for field in dataclasses.fields(config)
-        if field.name != "workdir"
-        and getattr(former, field.name) != getattr(config, field.name)
-    }
-    fits = not any(
-        field.metadata["group"] == "Networks" or name in ("image_size", "channels")
-        for name, field in changed.items()
-    )
+    changed = [
+        field.name for field in _find_changed(former, config) if field.name != "workdir"
+    ]
     return [
         f"--init_from={former.run_dir}",
         f"--workdir={unused_path(config.run_dir)}",
-        *([] if fits else ["--init_partially"]),
+        *([] if _networks_fit(former, config) else ["--init_partially"]),
         *(format_setting(name, getattr(config, name)) for name in changed),
+    ]
+
+
+def _networks_fit(former: Config, config: Config) -> bool:
+    """Returns whether all variables of a run's networks fit other settings."""
+    return not any(
+        field.metadata["group"] == "Networks"
+        or field.name in ("image_size", "channels")
+        for field in _find_changed(former, config)
+    )
+
+
+def _find_changed(former: Config, config: Config) -> list[dataclasses.Field]:
+    return [
+        field
+        for field in dataclasses.fields(config)
+        if getattr(former, field.name) != getattr(config, field.name)
     ]

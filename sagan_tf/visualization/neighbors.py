@@ -28,7 +28,7 @@ class NeighborDistances(NamedTuple):
         smallest_sample_distance: Float, the smallest of these samples: the median does
             not show a few copies.
         smallest_real_distance: Float, the smallest of these training images.
-        num_doubles: Integer, how many of these training images are there more than
+        num_duplicates: Integer, how many of these training images are there more than
             once. Their distance is that to the nearest image that differs.
     """
 
@@ -37,7 +37,7 @@ class NeighborDistances(NamedTuple):
     real_distance: float
     smallest_sample_distance: float
     smallest_real_distance: float
-    num_doubles: int
+    num_duplicates: int
 
 
 def write_neighbors(
@@ -86,10 +86,12 @@ def write_neighbors(
     compared = min(_COMPARED, len(real))
     chosen = np.random.default_rng(0).choice(len(real), compared, replace=False)
     real_distances = _measure(real[chosen], real, flipped)
-    # Each is there itself. A set with doubles would have a smallest distance of 0.
+    # Each image is also among the others. With duplicates the smallest distance would
+    # be 0 as well.
     differs = real_distances > 0
-    num_doubles = int((np.sum(~differs, axis=1) > 1).sum())
+    num_duplicates = int((np.sum(~differs, axis=1) > 1).sum())
     real_nearest = real_distances.min(axis=1, where=differs, initial=np.inf)
+    real_nearest[~differs.any(axis=1)] = 0
     nearest = distances[:, 0]
     return NeighborDistances(
         path,
@@ -97,7 +99,7 @@ def write_neighbors(
         float(np.median(real_nearest)),
         float(nearest.min()),
         float(real_nearest.min()),
-        num_doubles,
+        num_duplicates,
     )
 
 

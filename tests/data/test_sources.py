@@ -162,6 +162,7 @@ def test_the_grids_of_runs_in_a_folder_are_no_images(tmp_path):
         save_plain(tmp_path / "runs" / folder / "samples" / "000000.png")
         (tmp_path / "runs" / folder / "config.json").touch()
         (tmp_path / "runs" / folder / name).mkdir()
+    save_plain(tmp_path / "a" / "runs" / "pretrained" / "faces64" / "1.png")
     save_plain(tmp_path / "logs" / "b.png")  # a folder of images is no run
     assert Folder(str(tmp_path)).names == ["cats/a.png", "logs/b.png"]
     assert Folder(str(tmp_path / "runs" / "run")).names == ["samples/000000.png"]

@@ -25,6 +25,7 @@ from sagan_tf.errors import UserError
 from sagan_tf.evaluation import classifier
 from sagan_tf.signals import Interrupted
 from sagan_tf.training.evaluation import Evaluation
+from sagan_tf.training.train import _check_resumable
 from tests.comparison import assert_same_checkpoint, last_checkpoint, read_log
 from tests.processes import TINY, pixels, start
 from tests.training.test_lock import HOLD
@@ -502,6 +503,8 @@ def test_a_run_among_its_images_is_not_trained_on(tmp_path):
     with pytest.raises(UserError, match="grids would be among the images: give ano"):
         train(same)
     assert not (tmp_path / "config.json").exists()
+    # Grids are no images of a set of TensorFlow Datasets.
+    _check_resumable(dataclasses.replace(same, dataset="mnist"))
 
 
 def test_skipped_files_are_listed_and_few_images_are_said(tmp_path, capsys):

@@ -79,14 +79,17 @@ def test_each_row_is_a_sample_and_its_neighbors(run, tmp_path):
     assert written[1:] != write_neighbors(run, path, 3, 2, seed=50)[1:]
 
 
-def test_doubles_of_training_images_are_no_measure_of_copies(run, tmp_path):
+def test_duplicates_of_training_images_are_no_measure_of_copies(run, tmp_path):
     run.real[[3, 4, 9]] = run.real[[20, 20, 8]]
     written = write_neighbors(run, tmp_path / "a.png", 1, 1)
     distances = [measure(image, run.real) for image in run.real]
     real_nearest = [own[own > 0].min() for own in distances]
     assert written.smallest_real_distance == pytest.approx(np.min(real_nearest))
     assert written.real_distance == pytest.approx(np.median(real_nearest))
-    assert written.num_doubles == 5  # 3, 4, 8, 9 and 20
+    assert written.num_duplicates == 5  # 3, 4, 8, 9 and 20
+    run.real[:] = run.real[0]
+    written = write_neighbors(run, tmp_path / "a.png", 1, 1)
+    assert written.smallest_real_distance == written.real_distance == 0
 
 
 def test_mirrored_training_images_count_in_runs_that_flip(run, tmp_path):

@@ -87,8 +87,9 @@ def with_classes(config: Config, download: bool = True) -> Config:
     names = source.class_names()
     if len(names) < 2:
         found = f"the one class {names[0]}" if names else "no classes"
-        if not names and isinstance(source, Files) and "/" in "".join(source.names):
-            found += ", as no picture in its sub-folders can be read,"
+        is_deep = isinstance(source, Files) and any("/" in n for n in source.names)
+        if is_deep and not names:
+            found += ", as no picture in its sub-folders can be read"
         raise UserError(
             f"{source.description} has {found}, and conditional networks need two or "
             "more. Give a folder, or an archive, with one sub-folder per class, or "

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from sagan_tf.config import PRETRAINED_OUTPUTS, RUN_CONTENTS
 from sagan_tf.data.sources.base import (
     FORMATS,
     IMAGE_SUFFIXES,
@@ -14,11 +15,7 @@ from sagan_tf.data.sources.base import (
     mode_problem,
 )
 from sagan_tf.errors import UserError
-from sagan_tf.model_files import FILE
 from sagan_tf.text import printable, suggest
-
-# What a run directory and exported networks hold beside config.json.
-_OF_RUNS = frozenset({"checkpoints", "logs", FILE})
 
 
 class Folder(Files):
@@ -78,7 +75,8 @@ class Folder(Files):
         if not files:
             raise UserError(
                 f"There are no images in {self.root}. Looked for "
-                f"{' '.join(sorted(IMAGE_SUFFIXES))}, there and in its sub-folders"
+                f"{' '.join(sorted(IMAGE_SUFFIXES))}, there and in its sub-folders "
+                "that are no runs"
             )
         problems = [file for file in found if file.problem]
         return files, [printable(f"{f.name} ({f.problem})") for f in problems]
@@ -121,7 +119,9 @@ def _walk(root: Path) -> Iterator[_File]:
             yield _File(folder.rstrip("/"), problem=error.strerror or str(error))
             continue
         names = {entry.name for entry in visible}
-        if folder and "config.json" in names and names & _OF_RUNS:
+        if folder and "config.json" in names and not names.isdisjoint(RUN_CONTENTS):
+            continue
+        if f"/{folder}".endswith(f"/{PRETRAINED_OUTPUTS}/"):
             continue
         for entry in visible:
             name = f"{folder}{entry.name}"

@@ -3,6 +3,7 @@ import functools
 import itertools
 import json
 import os
+import shlex
 import textwrap
 import time
 from collections.abc import Iterator
@@ -69,8 +70,10 @@ class TFDS(Source):
         if data_dir and not self.is_prepared() and _holds_pictures(data_dir):
             raise UserError(
                 f"{data_dir} holds pictures, not {name} as TensorFlow Datasets "
-                "prepares it. Give the folder of that, or train on the pictures: "
-                "train --dataset=folder, with --config=NAME for a preset's settings"
+                f"prepares it. Give the folder where {name} is, or train on the "
+                "pictures: python -m sagan_tf train --dataset=folder "
+                f"{shlex.quote(f'--data_dir={data_dir}')}, with --config=NAME for a "
+                "preset's settings"
             )
 
     def is_prepared(self) -> bool:
