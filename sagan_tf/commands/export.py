@@ -39,7 +39,6 @@ def run(values: flags.FlagValues) -> None:
         output = values.output
         if output and len(values.format) > 1:
             output = Path(output, name)
-        output = Path(output or run.config.run_dir / "export" / name)
-        delete_partial(output.parent)  # of exports that were killed
         path = run.export(output, format=name)
+        delete_partial(path.parent)  # of exports that were killed
         print(f"{FORMATS[name].title} of step {run.step} saved to {path}", flush=True)

@@ -146,10 +146,7 @@ DIR is the folder of this file. Both need the package sagan_tf.{others}
 
 
 def _describe_command(run: "Run", history: History | None) -> str:
-    # An extractor of one's own is a path.
-    config = dataclasses.replace(
-        run.config, evaluation_extractor=Config().evaluation_extractor
-    )
+    config = without_paths(run.config)
     images = "IMAGES" if config.dataset == "folder" else None
     origin = history.init_from if history else None
     if origin is None:
@@ -195,6 +192,12 @@ def find_source(config: Config) -> Source:
     """Returns what is known of the data of a run."""
     unknown = f"`{config.dataset}`. Say here where it comes from, and its license"
     return SOURCES.get(config.dataset.partition("/")[0], Source(unknown))
+
+
+def without_paths(config: Config) -> Config:
+    """Returns settings without the paths of the machine."""
+    extractor = Config().evaluation_extractor  # one of the user's own is a path
+    return dataclasses.replace(config, data_dir=None, evaluation_extractor=extractor)
 
 
 def without_folders(text: str) -> str:

@@ -36,7 +36,7 @@ pixels = np.round((images + 1) * 127.5).astype(np.uint8)  # {shape}
 
 `saved_model/` runs with TensorFlow and has the same inputs; `keras/generator.keras` is
 for Keras with any backend, and this package's layers."""
-# By the distribution of the latents. Clipped is near enough to redrawn for a card.
+# Code by the distribution of the latents. In a card, clipping replaces redrawing.
 _DRAW = {
     "normal": "standard_normal((16, {}))",
     "uniform": "uniform(-1, 1, (16, {}))",

@@ -4,8 +4,12 @@ import dataclasses
 import json
 from pathlib import Path
 
-from sagan_tf.config import Config
-from sagan_tf.export.card import make_card, public_scores, write_card
+from sagan_tf.export.card import (
+    make_card,
+    public_scores,
+    without_paths,
+    write_card,
+)
 from sagan_tf.export.inference import replacing_export
 from sagan_tf.files import write_text
 from sagan_tf.model_files import FILE, save_networks
@@ -49,14 +53,8 @@ def export_networks(run: Run, path: str | Path) -> Path:
 
 def write_networks(run: Run, folder: Path) -> None:
     """Writes the files of `export_networks`, but the card, to an existing folder."""
-    # Without paths of this machine. Half precision is for training: its images differ
-    # between machines.
-    config = dataclasses.replace(
-        run.config,
-        data_dir=None,
-        precision="float32",
-        evaluation_extractor=Config().evaluation_extractor,
-    )
+    # Half precision is for training: its images differ between machines.
+    config = dataclasses.replace(without_paths(run.config), precision="float32")
     write_text(folder / "config.json", config.to_json())
     save_networks(run, folder / FILE)
     # Always there, so that it is known as a file of an export.

@@ -394,9 +394,9 @@ def _check_same_settings(config: Config, init_from: str | None) -> None:
         "resume it as it is: "
         f"python -m sagan_tf train {shlex.quote(f'--workdir={config.run_dir}')}"
     )
-    origin = init_from or find_origin(read_starts(saved.run_dir))
-    if not _networks_fit(saved, config):
-        origin = None
+    origin = None
+    if _networks_fit(saved, config):
+        origin = init_from or find_origin(read_starts(saved.run_dir))
     unused = shlex.quote(f"--workdir={unused_path(config.run_dir)}")
     raise UserError(
         f"{message}. To train a new run with these settings: python -m sagan_tf train "
